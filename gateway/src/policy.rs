@@ -1,0 +1,115 @@
+//! The policy lane: YAML → [`document`] → [`validate`](validate) → [`Policy`] → [`compile`] → [`crate::tables::Tables`].
+//!
+//! A [`Policy`] is valid by construction: only [`load`] makes one, from a whole file or directory, or it gives
+//! back every [`Problem`]. Nothing here knows the kernel, a socket or a clock.
+
+pub mod document;
+pub mod files;
+pub mod problem;
+pub mod validate;
+
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+pub use gate25_common::verdict::{Action, Mode};
+pub use problem::Problem;
+pub use validate::load;
+
+/// Everything an operator wants enforced, checked and with all lists read. The order of entries has no meaning.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Parts of the network; ids are unique among zones.
+    pub zones: Vec<Zone>,
+    /// Approved relays; ids are unique among relays, exceptions and blocks together.
+    pub relays: Vec<Relay>,
+    /// Dated or permanent permissions.
+    pub exceptions: Vec<Exception>,
+    /// What is never allowed.
+    pub blocks: Vec<Block>,
+    /// SHA-256 of the merged policy (files in name order, each list behind the file that names it), in lower-case hex.
+    pub digest: String,
+    /// Every file that was read, the policy's own first; and the directory, when the policy is one.
+    pub sources: Vec<PathBuf>,
+}
+
+/// Either no restriction, or exactly what is listed (an empty list matches nothing).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope<T> {
+    /// The key was left out (or is `any`): everything.
+    Every,
+    /// Only these.
+    Only(Vec<T>),
+}
+
+/// A part of the network that shares relays and one default (contract section 1, `zones`).
+#[derive(Debug, Clone)]
+pub struct Zone {
+    /// Name in counters and answers.
+    pub id: String,
+    /// Source prefixes; the most specific one of all zones decides. No host bits set; never the same in two zones.
+    pub subscribers: Vec<IpNetwork>,
+    /// Whether blocks are carried out.
+    pub mode: Mode,
+    /// What a blocked connection gets: `drop` or `reset`.
+    pub action: Action,
+}
+
+/// An approved relay: every subscriber of its zones may connect.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// Name in counters and answers.
+    pub id: String,
+    /// Indices into [`Policy::zones`].
+    pub zones: Scope<usize>,
+    /// Destination prefixes, no host bits set, not empty.
+    pub addresses: Vec<IpNetwork>,
+}
+
+/// What an exception is for; carried for people, without effect on the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A campus.
+    University,
+    /// A business subscriber or partner.
+    Business,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+/// A permission with an end, or a permanent one.
+#[derive(Debug, Clone)]
+pub struct Exception {
+    /// Name in counters and answers.
+    pub id: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Indices into [`Policy::zones`].
+    pub zones: Scope<usize>,
+    /// Who may.
+    pub subscribers: Scope<IpNetwork>,
+    /// To where; `Every` is `destinations: any`, `Only` is never empty.
+    pub destinations: Scope<IpNetwork>,
+    /// Holds from this instant on; `None` is from ever.
+    pub from: Option<Timestamp>,
+    /// Half-open: at this instant it no longer holds. `None` is `permanent: true`.
+    pub until: Option<Timestamp>,
+}
+
+/// What is never allowed, whatever else allows it.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Name in counters and answers.
+    pub id: String,
+    /// Indices into [`Policy::zones`].
+    pub zones: Scope<usize>,
+    /// Who may not; not `Every` together with `destinations`.
+    pub subscribers: Scope<IpNetwork>,
+    /// To where.
+    pub destinations: Scope<IpNetwork>,
+    /// Holds from this instant on; `None` is from ever.
+    pub from: Option<Timestamp>,
+    /// Half-open end; `None` is for ever.
+    pub until: Option<Timestamp>,
+}
