@@ -1,0 +1,16 @@
+//! The decision of Gate25, written once, without `std`: the XDP program runs it over kernel maps, `explain` over the
+//! same tables in memory, tests and fuzzers over random ones.
+//!
+//! ```text
+//! frame: Bytes ── parse ──> Parsed ── decide (over a Lookup) ──> Verdict
+//! ```
+//!
+//! - [`frame`]: bounds-checked reads, the only way to an octet
+//! - [`parse`](mod@parse): Ethernet … TCP, forward only
+//! - `abi`: what the controller and the program exchange through maps
+//! - [`decide`](mod@decide): the rules of the policy
+//! - [`answer`]: whether a blocked packet can be answered at all
+//! - [`verdict`]: the closed enums everything above speaks in
+#![no_std]
+
+pub mod verdict;

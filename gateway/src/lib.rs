@@ -1,0 +1,3 @@
+//! Gate25: the controller and its commands, as a library for the binary and the tests.
+
+pub mod policy;
