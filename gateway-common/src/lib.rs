@@ -7,10 +7,16 @@
 //!
 //! - [`frame`]: bounds-checked reads, the only way to an octet
 //! - [`parse`](mod@parse): Ethernet … TCP, forward only
-//! - `abi`: what the controller and the program exchange through maps
+//! - [`abi`]: what the controller and the program exchange through maps
 //! - [`decide`](mod@decide): the rules of the policy
 //! - [`answer`]: whether a blocked packet can be answered at all
 //! - [`verdict`]: the closed enums everything above speaks in
 #![no_std]
+#![allow(clippy::inline_always, reason = "in the kernel a call costs more than most of these bodies")]
 
+pub mod abi;
+pub mod answer;
+pub mod decide;
+pub mod frame;
+pub mod parse;
 pub mod verdict;

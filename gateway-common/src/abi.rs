@@ -1,0 +1,287 @@
+//! What the controller and the program exchange through maps. Every layout is `repr(C)`, in host byte order, with its
+//! size asserted; a change of any of them changes [`ABI_VERSION`].
+
+use crate::verdict::{Action, Decision, Mode, Reason, Verdict};
+
+/// Version of all layouts below. Pinned maps of another version are never touched.
+pub const ABI_VERSION: u32 = 1;
+
+/// Zone slots of the counters; slot 0 is [`NO_ZONE`].
+pub const ZONE_SLOTS: u32 = 1024;
+/// The slot that stands for no zone.
+pub const NO_ZONE: u32 = 0;
+/// Octets of a zone's id, zero-padded, in the map that keeps ids beside their slots.
+pub const ZONE_ID_LENGTH: usize = 120;
+/// The number that stands for no rule.
+pub const NO_RULE: u64 = 0;
+/// An `until` that never comes.
+pub const FOREVER: u64 = u64::MAX;
+/// Rules that can be counted at a time.
+pub const RULE_CAPACITY: u32 = 131_072;
+
+/// A destination class that stands for every IPv4 destination.
+pub const ANY_IPV4: u32 = 0;
+/// A destination class that stands for every IPv6 destination.
+pub const ANY_IPV6: u32 = 1;
+/// The first class of listed destinations.
+pub const FIRST_LISTED: u32 = 2;
+
+/// What the most specific source prefix says of a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Subscriber {
+    /// Slot of the zone.
+    pub zone: u32,
+    /// Class of subscribers that the same rules name; equals `scope` where no rule names this one.
+    pub class: u32,
+    /// Class of zones that the same rules apply to.
+    pub scope: u32,
+    /// A [`Mode`].
+    pub mode: u8,
+    /// An [`Action`].
+    pub action: u8,
+    /// 1 where `(class, ANY_…)` has a cell.
+    pub has_any: u8,
+    /// 1 where `(class, listed destination)` may have a cell of its own.
+    pub has_pairs: u8,
+}
+
+impl Subscriber {
+    /// The zone's mode; what cannot be read enforces nothing.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        Mode::from_index(self.mode).unwrap_or(Mode::Monitor)
+    }
+
+    /// The zone's action.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        Action::from_index(self.action).unwrap_or(Action::Drop)
+    }
+}
+
+/// Where a [`Cell`] lies: a class or scope of subscribers, and a class of destinations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct CellKey {
+    /// [`Subscriber::class`] or [`Subscriber::scope`].
+    pub subscribers: u32,
+    /// A destination class.
+    pub destinations: u32,
+}
+
+/// Which rules bear on one class of subscribers and one of destinations; overlaps and dates are resolved already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Cell {
+    /// The block that holds, or [`NO_RULE`]; likewise below.
+    pub block: u64,
+    /// The relay that is approved.
+    pub relay: u64,
+    /// The exception that holds until `until`.
+    pub exception: u64,
+    /// The exception to name once none holds.
+    pub expired: u64,
+    /// Boot clock in nanoseconds at which the last exception ends, [`FOREVER`] for a permanent one.
+    pub until: u64,
+}
+
+/// The one number whose change switches tables: which generation is in force, and whether any zone enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct Active(pub u32);
+
+impl Active {
+    /// Puts both into one word, so that they change together.
+    #[must_use]
+    pub const fn new(generation: u32, any_enforced: bool) -> Self {
+        Self(generation << 1 | any_enforced as u32)
+    }
+
+    /// Counts policies installed since the maps were made; 0 before the first.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.0 >> 1
+    }
+
+    /// Which of the two tables to read.
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        self.generation() & 1
+    }
+
+    /// Whether any zone enforces.
+    #[must_use]
+    pub const fn any_enforced(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// Packets, octets and new connections of one outcome, on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of the linear frame, Ethernet header included.
+    pub bytes: u64,
+    /// SYNs without ACK, a recognised retransmission not counted.
+    pub attempts: u64,
+}
+
+/// Packets and new connections for which a rule was named, on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct RuleCount {
+    /// Packets.
+    pub packets: u64,
+    /// SYNs without ACK, a recognised retransmission not counted.
+    pub attempts: u64,
+}
+
+/// Every outcome that a zone (or no zone) counts; its place is its index. `not-smtp` is counted apart.
+pub const OUTCOMES: [(Decision, Reason, bool); 15] = [
+    (Decision::Pass, Reason::Unmanaged, false),
+    (Decision::Pass, Reason::Relay, false),
+    (Decision::Pass, Reason::Exception, false),
+    (Decision::Block, Reason::Unmanaged, false),
+    (Decision::Block, Reason::Default, false),
+    (Decision::Block, Reason::BlockRule, false),
+    (Decision::Block, Reason::Expired, false),
+    (Decision::Block, Reason::Rate, false),
+    (Decision::Block, Reason::Malformed, false),
+    (Decision::Block, Reason::Unmanaged, true),
+    (Decision::Block, Reason::Default, true),
+    (Decision::Block, Reason::BlockRule, true),
+    (Decision::Block, Reason::Expired, true),
+    (Decision::Block, Reason::Rate, true),
+    (Decision::Block, Reason::Malformed, true),
+];
+
+/// The place of a verdict in [`OUTCOMES`].
+#[must_use]
+pub const fn outcome(verdict: &Verdict) -> usize {
+    let enforced = if verdict.enforced { 6 } else { 0 };
+    match (verdict.decision, verdict.reason) {
+        (Decision::Pass, Reason::Relay) => 1,
+        (Decision::Pass, Reason::Exception) => 2,
+        (Decision::Pass, _) => 0,
+        (Decision::Block, Reason::Unmanaged) => 3 + enforced,
+        (Decision::Block, Reason::BlockRule) => 5 + enforced,
+        (Decision::Block, Reason::Expired) => 6 + enforced,
+        (Decision::Block, Reason::Rate) => 7 + enforced,
+        (Decision::Block, Reason::Malformed) => 8 + enforced,
+        (Decision::Block, _) => 4 + enforced,
+    }
+}
+
+/// All counts of one zone on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct ZoneCounts {
+    /// By family, then by the place in [`OUTCOMES`].
+    pub ipv4: [Count; OUTCOMES.len()],
+    /// See above.
+    pub ipv6: [Count; OUTCOMES.len()],
+    /// See above.
+    pub other: [Count; OUTCOMES.len()],
+}
+
+/// Packets and octets that are not SMTP, of one family on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Passed {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of the linear frame.
+    pub bytes: u64,
+}
+
+/// What the program decided on the last packet, for `replay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Trace {
+    /// As in [`Verdict`].
+    pub rule: u64,
+    /// As in [`Verdict`].
+    pub zone: u32,
+    /// A [`Decision`].
+    pub decision: u8,
+    /// A [`Reason`].
+    pub reason: u8,
+    /// An [`Action`].
+    pub action: u8,
+    /// 1 for a block that was carried out.
+    pub enforced: u8,
+}
+
+impl From<Verdict> for Trace {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            rule: verdict.rule,
+            zone: verdict.zone,
+            decision: verdict.decision as u8,
+            reason: verdict.reason as u8,
+            action: verdict.action as u8,
+            enforced: u8::from(verdict.enforced),
+        }
+    }
+}
+
+impl Trace {
+    /// The verdict again, or `None` if a number is of no word.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        Some(Verdict {
+            decision: Decision::from_index(self.decision)?,
+            reason: Reason::from_index(self.reason)?,
+            action: Action::from_index(self.action)?,
+            enforced: self.enforced == 1,
+            zone: self.zone,
+            rule: self.rule,
+        })
+    }
+}
+
+const _: () = {
+    assert!(size_of::<Subscriber>() == 16);
+    assert!(size_of::<CellKey>() == 8);
+    assert!(size_of::<Cell>() == 40);
+    assert!(size_of::<Count>() == 24);
+    assert!(size_of::<RuleCount>() == 16);
+    assert!(size_of::<ZoneCounts>() == 1080);
+    assert!(size_of::<Passed>() == 16);
+    assert!(size_of::<Active>() == 4);
+    assert!(size_of::<Trace>() == 16);
+    // `outcome` and `OUTCOMES` say the same.
+    let mut index = 0;
+    while index < OUTCOMES.len() {
+        let (decision, reason, enforced) = OUTCOMES[index];
+        let verdict = Verdict { decision, reason, action: Action::None, enforced, zone: 0, rule: 0 };
+        assert!(outcome(&verdict) == index);
+        index += 1;
+    }
+};
+
+#[cfg(feature = "user")]
+mod pod {
+    //! aya's word for "any bit pattern, no padding": each type above has only integers and no hole.
+    use super::{Active, Cell, CellKey, Passed, RuleCount, Subscriber, Trace, ZoneCounts};
+
+    // SAFETY: repr(C), integers only, no padding (sizes asserted above).
+    unsafe impl aya::Pod for Subscriber {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for CellKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Cell {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ZoneCounts {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Passed {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Active {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for RuleCount {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Trace {}
+}

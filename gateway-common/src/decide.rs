@@ -1,0 +1,130 @@
+//! The rules of contract section 1, over any tables.
+
+use crate::abi::{ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, NO_RULE, NO_ZONE, Subscriber};
+use crate::parse::{Address, Parsed, Segment};
+use crate::verdict::{Action, Decision, Mode, Reason, Verdict};
+
+/// The tables that a decision reads: kernel maps, or the same in memory.
+pub trait Lookup {
+    /// What the most specific source prefix says; `None` where no zone has the address.
+    fn subscriber(&self, address: Address) -> Option<Subscriber>;
+    /// The class of the most specific listed destination prefix.
+    fn destination(&self, address: Address) -> Option<u32>;
+    /// The rules for a class of subscribers and one of destinations.
+    fn cell(&self, key: CellKey) -> Option<Cell>;
+    /// The boot clock, in nanoseconds.
+    fn now(&self) -> u64;
+    /// What holds for this interface and for all zones together.
+    fn settings(&self) -> Settings;
+}
+
+/// What no table of prefixes says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// `unmanaged: block`: sources of no zone are blocked.
+    pub block_unmanaged: bool,
+    /// That block is carried out (not so on a node with `enforce: false`).
+    pub enforce_unmanaged: bool,
+    /// Some zone enforces.
+    pub any_enforced: bool,
+}
+
+/// Decides on a packet. The action is what the policy asks for; whether that can be done is [`crate::answer`]'s word.
+#[inline(always)]
+pub fn decide<L: Lookup>(parsed: &Parsed, tables: &L) -> Verdict {
+    match parsed {
+        Parsed::NotSmtp(_) => pass(Reason::NotSmtp, NO_ZONE, NO_RULE),
+        Parsed::Malformed { subscriber, known: true, .. } => malformed(*subscriber, tables),
+        Parsed::Malformed { known: false, .. } => {
+            block(Reason::Malformed, Action::Drop, tables.settings().any_enforced, NO_ZONE, NO_RULE)
+        }
+        Parsed::Smtp(segment) => smtp(segment, tables),
+    }
+}
+
+#[inline(always)]
+fn smtp<L: Lookup>(segment: &Segment, tables: &L) -> Verdict {
+    let Some(subscriber) = tables.subscriber(segment.subscriber) else {
+        let Settings { block_unmanaged, enforce_unmanaged, .. } = tables.settings();
+        return if block_unmanaged {
+            block(Reason::Unmanaged, Action::Drop, enforce_unmanaged, NO_ZONE, NO_RULE)
+        } else {
+            pass(Reason::Unmanaged, NO_ZONE, NO_RULE)
+        };
+    };
+    let (near, far) = cells(&subscriber, segment.remote, tables);
+    let (reason, rule) = judge(&near, &far, tables);
+    match reason {
+        Reason::Relay | Reason::Exception => pass(reason, subscriber.zone, rule),
+        _ => block(reason, subscriber.action(), subscriber.mode() == Mode::Enforce, subscriber.zone, rule),
+    }
+}
+
+/// The rules that list the destination, and those that hold for every destination. A pair of listed subscribers and
+/// listed destinations has a cell with all of both, so that overlaps are resolved by the compiler alone.
+#[inline(always)]
+fn cells<L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &L) -> (Cell, Cell) {
+    let mut near = None;
+    if let Some(destinations) = tables.destination(remote) {
+        if subscriber.has_pairs == 1 {
+            let own = tables.cell(CellKey { subscribers: subscriber.class, destinations });
+            if let Some(cell) = own {
+                return (cell, NOTHING);
+            }
+        }
+        near = tables.cell(CellKey { subscribers: subscriber.scope, destinations });
+    }
+    let far = if subscriber.has_any == 1 {
+        let destinations = if remote.is_ipv6() { ANY_IPV6 } else { ANY_IPV4 };
+        tables.cell(CellKey { subscribers: subscriber.class, destinations })
+    } else {
+        None
+    };
+    (near.unwrap_or(NOTHING), far.unwrap_or(NOTHING))
+}
+
+const NOTHING: Cell = Cell { block: NO_RULE, relay: NO_RULE, exception: NO_RULE, expired: NO_RULE, until: 0 };
+
+/// Block, relay, exception, expired, default, in that order; the more specific destination names the rule.
+#[inline(always)]
+fn judge<L: Lookup>(near: &Cell, far: &Cell, tables: &L) -> (Reason, u64) {
+    let first = |near, far| if near == NO_RULE { far } else { near };
+    let block = first(near.block, far.block);
+    if block != NO_RULE {
+        return (Reason::BlockRule, block);
+    }
+    let relay = first(near.relay, far.relay);
+    if relay != NO_RULE {
+        return (Reason::Relay, relay);
+    }
+    for cell in [near, far] {
+        if cell.exception != NO_RULE && (cell.until == FOREVER || tables.now() < cell.until) {
+            return (Reason::Exception, cell.exception);
+        }
+    }
+    let expired = first(near.expired, far.expired);
+    if expired != NO_RULE {
+        return (Reason::Expired, expired);
+    }
+    (Reason::Default, NO_RULE)
+}
+
+/// Blocked in silence; the subscriber's zone says whether that is carried out.
+#[inline(always)]
+fn malformed<L: Lookup>(subscriber: Address, tables: &L) -> Verdict {
+    let (enforced, zone) = match tables.subscriber(subscriber) {
+        Some(subscriber) => (subscriber.mode() == Mode::Enforce, subscriber.zone),
+        None => (tables.settings().enforce_unmanaged, NO_ZONE),
+    };
+    block(Reason::Malformed, Action::Drop, enforced, zone, NO_RULE)
+}
+
+#[inline(always)]
+const fn pass(reason: Reason, zone: u32, rule: u64) -> Verdict {
+    Verdict { decision: Decision::Pass, reason, action: Action::None, enforced: false, zone, rule }
+}
+
+#[inline(always)]
+const fn block(reason: Reason, action: Action, enforced: bool, zone: u32, rule: u64) -> Verdict {
+    Verdict { decision: Decision::Block, reason, action, enforced, zone, rule }
+}

@@ -1,0 +1,382 @@
+//! Ethernet, tags, `PPPoE`, IPv4, IPv6, TCP: a walk that only goes forward and says what it found.
+//!
+//! What is certainly not TCP to port 25 is [`Parsed::NotSmtp`]; what could be but cannot be read is
+//! [`Parsed::Malformed`]; all else is a [`Segment`]. Reads end with the frame and with the IP packet, whichever is first.
+
+use crate::frame::Bytes;
+use crate::verdict::Family;
+use core::net::IpAddr;
+
+/// SMTP's port, RFC 5321 section 4.5.4.2.
+pub const SMTP: u16 = 25;
+
+/// 802.1Q, 802.1ad and the older `QinQ` `EtherType`.
+const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+const MAX_TAGS: usize = 4;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+/// `PPPoE` session stage, RFC 2516 section 6.
+const PPPOE: u16 = 0x8864;
+/// PPP protocol numbers, RFC 1332 and RFC 5072.
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+
+const TCP: u8 = 6;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+const MOBILITY: u8 = 135;
+const HIP: u8 = 139;
+const SHIM6: u8 = 140;
+/// IPv6 extension headers walked; a longer chain is malformed.
+const MAX_EXTENSIONS: usize = 8;
+
+/// An IP address, in two words as they lie in a packet (so in network byte order); an IPv4 address takes the first half
+/// of the first, zeros follow. One shape for both families leaves no half undefined, which the kernel's verifier refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address {
+    words: [u64; 2],
+    is_ipv6: bool,
+}
+
+impl Address {
+    /// An IPv4 address from its octets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ipv4([a, b, c, d]: [u8; 4]) -> Self {
+        Self { words: [u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0]), 0], is_ipv6: false }
+    }
+
+    /// An IPv6 address from its halves.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ipv6(high: [u8; 8], low: [u8; 8]) -> Self {
+        Self { words: [u64::from_ne_bytes(high), u64::from_ne_bytes(low)], is_ipv6: true }
+    }
+
+    /// Which protocol it is of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_ipv6(&self) -> bool {
+        self.is_ipv6
+    }
+
+    /// The protocol as a label.
+    #[inline(always)]
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        if self.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 }
+    }
+
+    /// The words as they lie.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(&self) -> [u64; 2] {
+        self.words
+    }
+
+    /// The four octets of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ipv4_octets(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.words[0].to_ne_bytes();
+        [a, b, c, d]
+    }
+
+    /// The halves of an IPv6 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ipv6_halves(&self) -> [[u8; 8]; 2] {
+        [self.words[0].to_ne_bytes(), self.words[1].to_ne_bytes()]
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::ipv4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.octets();
+                Self::ipv6([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p])
+            }
+        }
+    }
+}
+
+/// What a frame is, as far as port 25 is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed {
+    /// Not TCP to port 25.
+    NotSmtp(Family),
+    /// It could be TCP to port 25, but cannot be read.
+    Malformed {
+        /// As far as it was read.
+        family: Family,
+        /// The source address; all zeros where it could not be read.
+        subscriber: Address,
+        /// Whether it could. (Not an `Option`: its undefined half would not pass the kernel's verifier.)
+        known: bool,
+    },
+    /// TCP to port 25.
+    Smtp(Segment),
+}
+
+impl Segment {
+    /// The same segment with its offsets forgotten, see [`Bytes::forget`].
+    #[inline(always)]
+    #[must_use]
+    pub fn with_forgotten_offsets<B: Bytes>(self, frame: &B) -> Self {
+        let forget = |offset| frame.forget(offset as u64, MAX_OFFSET) as usize;
+        Self {
+            pppoe: self.pppoe.map(forget),
+            network: forget(self.network),
+            transport: forget(self.transport),
+            end: frame.forget(self.end as u64, OPEN as u64) as usize,
+            ..self
+        }
+    }
+}
+
+impl Parsed {
+    /// The network protocol, as far as it was read.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::NotSmtp(family) | Self::Malformed { family, .. } => *family,
+            Self::Smtp(segment) => segment.subscriber.family(),
+        }
+    }
+}
+
+/// A TCP segment between a subscriber and port 25 of a remote address. Offsets are octets from the frame's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// The side that the policy's zones are about.
+    pub subscriber: Address,
+    /// The side whose port is 25.
+    pub remote: Address,
+    /// The subscriber's port, host byte order.
+    pub subscriber_port: u16,
+    /// Where the `PPPoE` header begins, if there is one.
+    pub pppoe: Option<usize>,
+    /// Where the IP header begins.
+    pub network: usize,
+    /// Where the TCP header begins.
+    pub transport: usize,
+    /// Where the IP packet ends by its own word; [`OPEN`] where it says 0 (a segmentation super-packet).
+    pub end: usize,
+    /// Part of a fragmented packet (its first fragment).
+    pub fragment: bool,
+}
+
+/// No header begins behind this: tags, `PPPoE` and eight extension headers of 2,048 octets are less.
+const MAX_OFFSET: u64 = 0x7fff;
+
+/// The end of a packet whose length field is 0: the frame alone bounds it.
+pub const OPEN: usize = 0x1_ffff;
+
+/// Walks a frame that arrives from subscribers.
+#[inline(always)]
+pub fn parse<B: Bytes + ?Sized>(frame: &B) -> Parsed {
+    let Some(field) = frame.read(12) else { return Parsed::NotSmtp(Family::Other) };
+    let mut ethertype = u16::from_be_bytes(field);
+    let mut at = 14;
+    for _ in 0..MAX_TAGS {
+        if !TAGS.contains(&ethertype) {
+            break;
+        }
+        let Some(field) = frame.read(at + 2) else { return Parsed::NotSmtp(Family::Other) };
+        ethertype = u16::from_be_bytes(field);
+        at += 4;
+    }
+    if at != 14 {
+        at = frame.forget(at as u64, 0x1f) as usize;
+    }
+    match ethertype {
+        IPV4 => ipv4(frame, at, None),
+        IPV6 => ipv6(frame, at, None),
+        PPPOE => pppoe(frame, at),
+        _ if TAGS.contains(&ethertype) => unreadable(Family::Other),
+        _ => Parsed::NotSmtp(Family::Other),
+    }
+}
+
+/// Malformed before the source address.
+#[inline(always)]
+const fn unreadable(family: Family) -> Parsed {
+    Parsed::Malformed { family, subscriber: Address::ipv6([0; 8], [0; 8]), known: false }
+}
+
+/// RFC 2516 section 4: six octets, then the PPP protocol, in one octet where its lowest bit is set (RFC 1661 section 2).
+#[inline(always)]
+fn pppoe<B: Bytes + ?Sized>(frame: &B, header: usize) -> Parsed {
+    let at = header + 6;
+    let (protocol, at) = match frame.read(at) {
+        Some([short]) if short & 1 == 1 => (u16::from(short), at + 1),
+        _ => match frame.read(at) {
+            Some(long) => (u16::from_be_bytes(long), at + 2),
+            None => return Parsed::NotSmtp(Family::Other),
+        },
+    };
+    let at = frame.forget(at as u64, 0x3f) as usize;
+    match protocol {
+        PPP_IPV4 => ipv4(frame, at, Some(header)),
+        PPP_IPV6 => ipv6(frame, at, Some(header)),
+        _ => Parsed::NotSmtp(Family::Other),
+    }
+}
+
+/// RFC 791 section 3.1.
+#[inline(always)]
+fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: Option<usize>) -> Parsed {
+    let not_smtp = Parsed::NotSmtp(Family::Ipv4);
+    let Some(header) = frame.read::<20>(at) else { return ipv4_cut(frame, at) };
+    let subscriber = [header[12], header[13], header[14], header[15]];
+    let malformed =
+        Parsed::Malformed { family: Family::Ipv4, subscriber: Address::ipv4(subscriber), known: true };
+    if header[0] >> 4 != 4 {
+        return malformed;
+    }
+    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    if header[9] != TCP || fragment & 0x1fff != 0 {
+        return not_smtp;
+    }
+    let header_length = usize::from(header[0] & 0xf) * 4;
+    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    if header_length < 20 || (length != 0 && length < header_length) {
+        return malformed;
+    }
+    let segment = Segment {
+        subscriber: Address::ipv4(subscriber),
+        remote: Address::ipv4([header[16], header[17], header[18], header[19]]),
+        subscriber_port: 0,
+        pppoe,
+        network: at,
+        transport: at + header_length,
+        end: if length == 0 { OPEN } else { at + length },
+        fragment: fragment & 0x2000 != 0,
+    };
+    tcp(frame, segment, Family::Ipv4).unwrap_or(malformed)
+}
+
+/// The frame ends inside the IPv4 header: what is left of it may still tell that this is not TCP.
+#[inline(always)]
+fn ipv4_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
+    let right_version = !matches!(frame.read(at), Some([first]) if first >> 4 != 4);
+    let later_fragment = frame.read(at + 6).is_some_and(|field| u16::from_be_bytes(field) & 0x1fff != 0);
+    let other_protocol = matches!(frame.read(at + 9), Some([protocol]) if protocol != TCP);
+    if right_version && (later_fragment || other_protocol) {
+        return Parsed::NotSmtp(Family::Ipv4);
+    }
+    match frame.read(at + 12) {
+        Some(octets) => {
+            Parsed::Malformed { family: Family::Ipv4, subscriber: Address::ipv4(octets), known: true }
+        }
+        None => unreadable(Family::Ipv4),
+    }
+}
+
+/// RFC 8200 sections 3 and 4.
+#[inline(always)]
+fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: Option<usize>) -> Parsed {
+    let not_smtp = Parsed::NotSmtp(Family::Ipv6);
+    let Some([first, _, _, _, high, low, next, _]) = frame.read::<8>(at) else {
+        return ipv6_cut(frame, at);
+    };
+    let (Some(subscriber), Some(remote)) = (address(frame, at + 8), address(frame, at + 24)) else {
+        return ipv6_cut(frame, at);
+    };
+    let malformed = Parsed::Malformed { family: Family::Ipv6, subscriber, known: true };
+    if first >> 4 != 6 {
+        return malformed;
+    }
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let mut segment = Segment {
+        subscriber,
+        remote: remote,
+        subscriber_port: 0,
+        pppoe,
+        network: at,
+        transport: at + 40,
+        end: if length == 0 { OPEN } else { at + 40 + length },
+        fragment: false,
+    };
+    let mut next = next;
+    for _ in 0..MAX_EXTENSIONS {
+        if next == TCP {
+            return tcp(frame, segment, Family::Ipv6).unwrap_or(malformed);
+        }
+        if !is_extension(next) {
+            return not_smtp;
+        }
+        let here = segment.transport;
+        if here + 4 > segment.end {
+            return malformed;
+        }
+        let Some([following, units, high, low]) = frame.read(here) else { return malformed };
+        let length = match next {
+            FRAGMENT => {
+                let field = u16::from_be_bytes([high, low]);
+                if field >> 3 != 0 {
+                    return not_smtp;
+                }
+                segment.fragment |= field & 1 != 0;
+                8
+            }
+            AUTHENTICATION => (usize::from(units) + 2) * 4,
+            _ => (usize::from(units) + 1) * 8,
+        };
+        segment.transport = frame.forget((here + length) as u64, MAX_OFFSET) as usize;
+        segment.end = frame.forget(segment.end as u64, OPEN as u64) as usize;
+        next = following;
+    }
+    match next {
+        TCP => tcp(frame, segment, Family::Ipv6).unwrap_or(malformed),
+        _ if is_extension(next) => malformed,
+        _ => not_smtp,
+    }
+}
+
+/// The frame ends inside the IPv6 header.
+#[inline(always)]
+fn ipv6_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
+    let right_version = !matches!(frame.read(at), Some([first]) if first >> 4 != 6);
+    let other_protocol = matches!(frame.read(at + 6), Some([next]) if next != TCP && !is_extension(next));
+    if right_version && other_protocol {
+        return Parsed::NotSmtp(Family::Ipv6);
+    }
+    match address(frame, at + 8) {
+        Some(subscriber) => Parsed::Malformed { family: Family::Ipv6, subscriber, known: true },
+        None => unreadable(Family::Ipv6),
+    }
+}
+
+#[inline(always)]
+fn address<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Address> {
+    Some(Address::ipv6(frame.read(at)?, frame.read(at + 8)?))
+}
+
+/// Headers that say in their first octet what follows them (IANA, IPv6 Extension Header Types, but ESP, which hides it).
+#[inline(always)]
+const fn is_extension(next: u8) -> bool {
+    matches!(
+        next,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | MOBILITY | HIP | SHIM6
+    )
+}
+
+/// The ports, RFC 9293 section 3.1; `None` where they are beyond the packet.
+#[inline(always)]
+fn tcp<B: Bytes + ?Sized>(frame: &B, segment: Segment, family: Family) -> Option<Parsed> {
+    if segment.transport + 4 > segment.end {
+        return None;
+    }
+    let ports: [u8; 4] = frame.read(segment.transport)?;
+    if u16::from_be_bytes([ports[2], ports[3]]) != SMTP {
+        return Some(Parsed::NotSmtp(family));
+    }
+    let subscriber_port = u16::from_be_bytes([ports[0], ports[1]]);
+    Some(Parsed::Smtp(Segment { subscriber_port, ..segment }))
+}

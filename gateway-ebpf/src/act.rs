@@ -1,0 +1,3 @@
+//! Answers made in the program.
+
+pub(crate) mod reset;

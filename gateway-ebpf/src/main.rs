@@ -1,0 +1,113 @@
+//! The XDP program of Gate25, on the subscriber side of an edge router: parse, decide, record, act.
+//!
+//! A packet that is not TCP to port 25 costs the walk over its headers and one per-CPU counter; no table is read for it.
+#![no_std]
+#![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![allow(
+    clippy::inline_always,
+    reason = "a call costs more than most of these bodies, and the verifier follows it anew each time"
+)]
+
+mod act;
+mod frame;
+mod lookup;
+mod maps;
+mod record;
+
+use act::reset;
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use aya_log_ebpf::debug;
+use frame::{Linear, Whole};
+use gate25_common::answer;
+use gate25_common::decide::decide;
+use gate25_common::frame::Bytes;
+use gate25_common::parse::{Parsed, Segment, parse};
+use gate25_common::verdict::{Action, Family, Verdict};
+use lookup::Generation;
+
+/// Every packet that arrives on the interface.
+#[xdp(frags)]
+pub fn gate25(ctx: XdpContext) -> u32 {
+    let linear = Linear::new(&ctx);
+    match parse(&linear) {
+        Parsed::NotSmtp(family) => not_smtp(&linear, family),
+        Parsed::Smtp(segment) => smtp(&ctx, &linear, &segment),
+        malformed @ Parsed::Malformed { .. } => malformed_linear(&ctx, &malformed),
+    }
+}
+
+/// The linear part cannot be read; the whole frame may.
+#[inline(always)]
+fn malformed_linear(ctx: &XdpContext, malformed: &Parsed) -> u32 {
+    let linear = Linear::new(ctx);
+    let Some(whole) = Whole::of_several(ctx, &linear) else { return blocked(&linear, malformed) };
+    match parse(&whole) {
+        Parsed::NotSmtp(family) => not_smtp(&linear, family),
+        Parsed::Smtp(segment) => smtp(ctx, &whole, &segment),
+        malformed @ Parsed::Malformed { .. } => blocked(&linear, &malformed),
+    }
+}
+
+#[inline(always)]
+fn not_smtp(linear: &Linear, family: Family) -> u32 {
+    record::passed(family, linear.length());
+    XDP_PASS
+}
+
+/// TCP to port 25. Its flags are read through `frame`, which is linear but for frames of several buffers.
+#[inline(always)]
+fn smtp<B: Bytes>(ctx: &XdpContext, frame: &B, segment: &Segment) -> u32 {
+    let linear = &Linear::new(ctx);
+    let bytes = linear.length();
+    let segment = &segment.with_forgotten_offsets(linear);
+    let attempt = answer::is_attempt(frame, segment) && record::is_new(frame, segment);
+    let verdict = decide(&Parsed::Smtp(*segment), &Generation::in_force());
+    let (verdict, code) = act(ctx, linear, segment, verdict);
+    record::verdict(&verdict, segment.subscriber.family(), bytes, attempt);
+    debug!(
+        ctx,
+        "port 25: reason {} action {} zone {}", verdict.reason as u8, verdict.action as u8, verdict.zone
+    );
+    code
+}
+
+/// Carries the verdict out. What comes back has the action that was possible.
+#[inline(always)]
+fn act(ctx: &XdpContext, linear: &Linear, segment: &Segment, verdict: Verdict) -> (Verdict, u32) {
+    let silent = Verdict { action: Action::Drop, ..verdict };
+    match (verdict.action, verdict.enforced) {
+        (Action::Reset, true) => match answer::reset(linear, segment) {
+            Some(answer) if reset::allowed() && reset::write(ctx, linear, segment, answer).is_some() => {
+                (verdict, XDP_TX)
+            }
+            _ => (silent, XDP_DROP),
+        },
+        // Nobody sees this action but `replay`; others are spared the checksum.
+        (Action::Reset, false) if maps::REPLAY.load() != 0 && answer::reset(linear, segment).is_none() => {
+            (silent, XDP_PASS)
+        }
+        (_, true) => (silent, XDP_DROP),
+        (_, false) => (verdict, XDP_PASS),
+    }
+}
+
+/// What cannot be read.
+#[inline(always)]
+fn blocked(linear: &Linear, malformed: &Parsed) -> u32 {
+    let verdict = decide(malformed, &Generation::in_force());
+    record::verdict(&verdict, malformed.family(), linear.length(), false);
+    if verdict.enforced { XDP_DROP } else { XDP_PASS }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

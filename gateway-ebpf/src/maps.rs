@@ -1,0 +1,73 @@
+//! Maps, and the constants that the controller sets before loading.
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap};
+use aya_ebpf::macros::btf_map;
+use gate25_common::abi::{
+    Active, Cell, CellKey, Passed, RULE_CAPACITY, RuleCount, Subscriber, Trace, ZONE_SLOTS, ZoneCounts,
+};
+
+/// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
+#[unsafe(no_mangle)]
+pub(crate) static UNMANAGED: Global<u8> = Global::new(0);
+/// Set for `replay`: every verdict is left in [`TRACE`], and answers are not limited.
+#[unsafe(no_mangle)]
+pub(crate) static REPLAY: Global<u8> = Global::new(0);
+/// Mixed into the hash that recognises retransmissions, so that nobody can aim at a slot.
+#[unsafe(no_mangle)]
+pub(crate) static SEED: Global<u64> = Global::new(0);
+
+/// Both generations of a table; the controller fills the idle one before it flips [`ACTIVE`]. An inner map has room
+/// for what its policy needs, so the number here is only the template's.
+type Generations<T> = ArrayOfMaps<T, 2>;
+const TEMPLATE: usize = 1;
+const HASH_FLAGS: usize = BPF_F_NO_PREALLOC as usize;
+
+#[btf_map]
+pub(crate) static SUBSCRIBERS_V4: Generations<LpmTrie<[u8; 4], Subscriber, TEMPLATE>> = Generations::new();
+#[btf_map]
+pub(crate) static SUBSCRIBERS_V6: Generations<LpmTrie<[u64; 2], Subscriber, TEMPLATE>> = Generations::new();
+#[btf_map]
+pub(crate) static DESTINATIONS_V4: Generations<LpmTrie<[u8; 4], u32, TEMPLATE>> = Generations::new();
+#[btf_map]
+pub(crate) static DESTINATIONS_V6: Generations<LpmTrie<[u64; 2], u32, TEMPLATE>> = Generations::new();
+#[btf_map]
+pub(crate) static CELLS: Generations<HashMap<CellKey, Cell, TEMPLATE, HASH_FLAGS>> = Generations::new();
+/// Which generation is in force.
+#[btf_map]
+pub(crate) static ACTIVE: Array<Active, 1> = Array::new();
+
+/// `not-smtp`, a row a family: packets and octets.
+#[btf_map]
+pub(crate) static PASSED: PerCpuArray<Passed, 3> = PerCpuArray::new();
+/// Everything else, a row a zone slot.
+#[btf_map]
+pub(crate) static COUNTS: PerCpuArray<ZoneCounts, { ZONE_SLOTS as usize }> = PerCpuArray::new();
+/// Rules by number; the controller makes the entries.
+#[btf_map]
+pub(crate) static RULES: PerCpuHashMap<u64, RuleCount, { RULE_CAPACITY as usize }, HASH_FLAGS> =
+    PerCpuHashMap::new();
+/// Answers carried out, by action.
+#[btf_map]
+pub(crate) static ACTIONS: PerCpuArray<u64, 8> = PerCpuArray::new();
+/// Hashes of the newest SYNs, direct-mapped.
+#[btf_map]
+pub(crate) static RECENT: PerCpuArray<u64, RECENT_SLOTS> = PerCpuArray::new();
+pub(crate) const RECENT_SLOTS: usize = 4096;
+/// The bucket of resets.
+#[btf_map]
+pub(crate) static BUCKET: PerCpuArray<Bucket, 1> = PerCpuArray::new();
+/// The last verdict, for `replay`.
+#[btf_map]
+pub(crate) static TRACE: Array<Trace, 1> = Array::new();
+
+/// A token bucket of one CPU.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Bucket {
+    /// Nanoseconds of credit.
+    pub(crate) credit: u64,
+    /// Monotonic clock of the last refill.
+    pub(crate) refilled: u64,
+}

@@ -1,0 +1,82 @@
+//! Counts what was decided: the one place, and every packet comes through it once.
+
+use crate::maps;
+use gate25_common::abi::{NO_RULE, outcome};
+use gate25_common::frame::Bytes;
+use gate25_common::parse::Segment;
+use gate25_common::verdict::{Family, Verdict};
+
+/// A packet that is not SMTP.
+#[inline(always)]
+pub(crate) fn passed(family: Family, bytes: usize) {
+    if let Some(row) = maps::PASSED.get_ptr_mut(family as u32) {
+        // SAFETY: an element of a per-CPU array; this program is its only writer on this CPU.
+        unsafe {
+            (*row).packets += 1;
+            (*row).bytes += bytes as u64;
+        }
+    }
+}
+
+/// A verdict.
+#[inline(always)]
+pub(crate) fn verdict(verdict: &Verdict, family: Family, bytes: usize, attempt: bool) {
+    let attempt = u64::from(attempt);
+    if let Some(zone) = maps::COUNTS.get_ptr_mut(verdict.zone) {
+        // SAFETY: as above; family and outcome are within the array's bounds by their types.
+        unsafe {
+            let row = match family {
+                Family::Ipv4 => &mut (*zone).ipv4,
+                Family::Ipv6 => &mut (*zone).ipv6,
+                Family::Other => &mut (*zone).other,
+            };
+            let count = &mut row[outcome(verdict)];
+            count.packets += 1;
+            count.bytes += bytes as u64;
+            count.attempts += attempt;
+        }
+    }
+    if verdict.rule != NO_RULE
+        && let Some(count) = maps::RULES.get_ptr_mut(verdict.rule)
+    {
+        // SAFETY: an element of a per-CPU hash, removed only when no packet can name the rule any more.
+        unsafe {
+            (*count).packets += 1;
+            (*count).attempts += attempt;
+        }
+    }
+    if verdict.enforced
+        && let Some(count) = maps::ACTIONS.get_ptr_mut(verdict.action as u32)
+    {
+        // SAFETY: an element of a per-CPU array.
+        unsafe { *count += 1 };
+    }
+    if maps::REPLAY.load() != 0
+        && let Some(trace) = maps::TRACE.get_ptr_mut(0)
+    {
+        // SAFETY: replay runs one packet at a time.
+        unsafe { *trace = (*verdict).into() };
+    }
+}
+
+/// Whether a SYN is new: not the one that its slot holds, which has the same addresses, port and sequence number.
+#[inline(always)]
+pub(crate) fn is_new<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> bool {
+    let sequence = frame.read(segment.transport + 4).map_or(0, u32::from_ne_bytes);
+    let mut hash = mix(maps::SEED.load(), u64::from(sequence) << 16 | u64::from(segment.subscriber_port));
+    for word in segment.subscriber.words().into_iter().chain(segment.remote.words()) {
+        hash = mix(hash, word);
+    }
+    let Some(slot) = maps::RECENT.get_ptr_mut(hash as u32 % maps::RECENT_SLOTS as u32) else { return true };
+    // SAFETY: an element of a per-CPU array.
+    let before = unsafe { core::mem::replace(&mut *slot, hash) };
+    before != hash
+}
+
+/// One round of a multiplicative mixer (the finaliser of `SplitMix64`).
+#[inline(always)]
+const fn mix(state: u64, word: u64) -> u64 {
+    let mut mixed = (state ^ word).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^= mixed >> 29;
+    mixed.wrapping_mul(0x94d0_49bb_1331_11eb) ^ (mixed >> 32)
+}
