@@ -1,0 +1,44 @@
+//! Samples of a scrape.
+
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+
+/// Every series as the exposition writes it (`name{label="value",…}`), and its value.
+pub type Samples = BTreeMap<String, f64>;
+
+/// Reads Prometheus' text format, without timestamps.
+pub fn parse(text: &str) -> Result<Samples> {
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').with_context(|| format!("not a sample: {line}"))?;
+            let value = value.parse().with_context(|| format!("not a value: {line}"))?;
+            Ok((series.to_owned(), value))
+        })
+        .collect()
+}
+
+/// The sum over the series of that metric that have all those labels.
+#[must_use]
+pub fn sum(samples: &Samples, metric: &str, labels: &[(&str, &str)]) -> f64 {
+    let has = |series: &str, (name, value): &(&str, &str)| {
+        ["{", ","].iter().any(|before| series.contains(&format!("{before}{name}=\"{value}\"")))
+    };
+    samples
+        .iter()
+        .filter(|(series, _)| series.split('{').next() == Some(metric))
+        .filter(|(series, _)| labels.iter().all(|label| has(series, label)))
+        .map(|(_, value)| value)
+        .sum()
+}
+
+/// What was added to each series of those metrics, where something was.
+#[must_use]
+pub fn moved(before: &Samples, after: &Samples, metrics: &[&str]) -> Samples {
+    after
+        .iter()
+        .filter(|(series, _)| series.split('{').next().is_some_and(|metric| metrics.contains(&metric)))
+        .map(|(series, value)| (series.clone(), value - before.get(series).unwrap_or(&0.0)))
+        .filter(|(_, change)| *change != 0.0)
+        .collect()
+}

@@ -1,0 +1,4 @@
+//! d
+pub(crate) fn run() -> anyhow::Result<()> {
+    Ok(())
+}
