@@ -112,6 +112,24 @@ fn nothing_is_left_after_a_signal() -> Result<()> {
     Ok(())
 }
 
+/// A process that was killed together with its reaper leaves a lab to the next one.
+#[test]
+fn the_next_process_sweeps_what_a_dead_one_left() -> Result<()> {
+    let mut dead = Command::new("true").spawn()?;
+    dead.wait()?;
+    let stale: Traces = format!("g25-{}-0", dead.id()).parse()?;
+    let added = Command::new("ip").args(["netns", "add", &format!("{stale}-edge")]).status()?;
+    assert!(added.success());
+    std::fs::create_dir_all(env::temp_dir().join(stale.to_string()).join("bpf"))?;
+    assert_eq!(stale.remaining(Duration::ZERO).len(), 2);
+    let (mut holder, traces) = hold()?;
+    nothing_left(&stale);
+    holder.kill()?;
+    holder.wait()?;
+    nothing_left(&traces);
+    Ok(())
+}
+
 fn sleep() -> Command {
     let mut command = Command::new("sleep");
     command.arg("1000");

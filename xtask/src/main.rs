@@ -9,6 +9,7 @@ mod test;
 mod toolchain;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Sets up, shows and tests Gate25; as root on a Debian machine.
 #[derive(Parser)]
@@ -28,10 +29,17 @@ enum Verb {
     Test,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().verb {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
         Verb::Setup => setup::run(setup::For::Tests),
         Verb::Demo => demo::run(),
         Verb::Test => test::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
