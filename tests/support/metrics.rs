@@ -42,3 +42,32 @@ pub fn moved(before: &Samples, after: &Samples, metrics: &[&str]) -> Samples {
         .filter(|(_, change)| *change != 0.0)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_takes_whole_names_and_values() -> Result<()> {
+        let text = "# HELP hits Help.\nhits{kind=\"a\",zone=\"west\"} 1\nhits{kind=\"ab\",zone=\"west\"} 2\n\
+                    hits{sub_kind=\"a\"} 4\nhits_total{kind=\"a\"} 8\nplain 16\n";
+        let samples = parse(text)?;
+        let total = |labels: &[(&str, &str)]| sum(&samples, "hits", labels);
+        assert!(
+            [(total(&[]), 7.0), (total(&[("kind", "a")]), 1.0), (total(&[("zone", "west")]), 3.0)]
+                .iter()
+                .all(|(found, wanted)| (found - wanted).abs() < f64::EPSILON)
+        );
+        assert_eq!(samples.get("plain"), Some(&16.0));
+        assert!(parse("plain\n").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn only_what_moved_is_shown() -> Result<()> {
+        let (before, after) = (parse("a 1\nb 1\nc 1\n")?, parse("a 1\nb 3\nc 5\nd 7\n")?);
+        let wanted = Samples::from([("b".into(), 2.0), ("d".into(), 7.0)]);
+        assert_eq!(moved(&before, &after, &["a", "b", "d"]), wanted);
+        Ok(())
+    }
+}
