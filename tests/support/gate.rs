@@ -39,7 +39,8 @@ impl<'lab> Gate<'lab> {
         let log = lab.folder().join("gate.log");
         let mut command = Command::new(crate::gate25());
         command.arg("run").arg("--config").arg(&config);
-        command.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
+        let output = File::options().create(true).append(true).open(&log)?;
+        command.stdout(output.try_clone()?).stderr(output);
         let mut gate = Self { lab, process: lab.edge.spawn(command)?, config, log };
         match wait::until(PATIENCE, || gate.started()) {
             Some(true) => Ok(gate),
