@@ -1,0 +1,55 @@
+//! What tests and the demo are made of: a lab of network namespaces, an SMTP sink and client, a running gate.
+//!
+//! ```text
+//! alice (zone west) ─┐                                ┌─ relay
+//!                    ├─ access ─ eth1 edge eth0 ─ internet ─ university
+//! bob   (zone east) ─┘           (gate)               └─ stranger
+//! ```
+//!
+//! Everything here needs root, and says so. It never depends on the package `gate25`, only on its command.
+
+pub mod gate;
+pub mod http;
+pub mod lab;
+pub mod metrics;
+pub mod namespace;
+pub mod process;
+pub mod smtp;
+pub mod wait;
+
+mod reaper;
+mod topology;
+mod xdp_pass;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The folder of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The command under test: `GATE25_BIN`, or else the release build.
+#[must_use]
+pub fn gate25() -> PathBuf {
+    env::var_os("GATE25_BIN").map_or_else(
+        || {
+            let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+            workspace().join(target).join("release/gate25")
+        },
+        PathBuf::from,
+    )
+}
+
+/// Prometheus' checker of metrics, as `cargo xtask setup` leaves it or as it is on `PATH`.
+#[must_use]
+pub fn promtool() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    std::iter::once(workspace().join(".tools/bin"))
+        .chain(env::split_paths(&path))
+        .map(|folder| folder.join("promtool"))
+        .find(|file| file.is_file())
+}

@@ -1,0 +1,7 @@
+//! Enough of RFC 5321 for one real mail, on both ends.
+
+mod client;
+mod sink;
+
+pub use client::{Outcome, Report, send};
+pub use sink::Sink;

@@ -1,0 +1,146 @@
+//! `cargo xtask demo`: the main job, watched. Two subscribers speak SMTP to three servers, through a gate that gets
+//! another policy half-way; what happens is held against what the policies promise.
+
+mod rows;
+
+use crate::{
+    setup,
+    shell::{self, cargo, workspace},
+    table::table,
+};
+use anyhow::{Context as _, Result, ensure};
+use gate25_tests::{
+    gate::Gate,
+    lab::{Lab, Traces},
+    metrics::{Samples, moved},
+    smtp::Sink,
+};
+use rows::{Row, Seen};
+use signal_hook::{consts::TERM_SIGNALS, iterator::Signals};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::exit,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A signal came, and the lab is being taken away under the demo.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// How long the kernel may take to let go of a lab.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// The metrics whose movement is shown.
+const SHOWN: [&str; 5] = [
+    "gate25_packets_total",
+    "gate25_attempts_total",
+    "gate25_actions_total",
+    "gate25_rule_packets_total",
+    "gate25_rule_attempts_total",
+];
+
+/// Prepares, shows, and says what is left behind.
+pub(crate) fn run() -> Result<()> {
+    setup::run(setup::For::Demo)?;
+    if env::var_os("GATE25_BIN").is_none() {
+        shell::run(&mut cargo("build --locked --release --package gate25"))?;
+    }
+    let start = Instant::now();
+    let lab = Lab::new()?;
+    let traces = lab.traces();
+    remove_on_signal(&lab)?;
+    eprintln!("demo: a lab of network namespaces stands after {:.1} s", start.elapsed().as_secs_f32());
+    let result = show(&lab);
+    while INTERRUPTED.load(Ordering::SeqCst) {
+        // What failed for that reason is not worth a word; the other thread ends the process.
+        thread::park();
+    }
+    drop(lab);
+    let clean = nothing_left(&traces);
+    let wrong = result?;
+    clean?;
+    ensure!(wrong.is_empty(), "demo: not as expected: {}", wrong.join("; "));
+    eprintln!("demo: everything as expected, in {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Both halves of the demo; gives the rows that are not as expected.
+fn show(lab: &Lab) -> Result<Vec<String>> {
+    let servers = [&lab.relay, &lab.university, &lab.stranger];
+    let _sinks = servers
+        .map(|host| Sink::start(&host.namespace, host.name, &[25, 587]))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let policy = put_in_place(lab, "demo.yaml")?;
+    let gate = Gate::start(lab, &policy)?;
+    eprintln!("demo: gate25 run enforces policies/demo.yaml on the subscriber interface");
+    let result = both_halves(lab, &gate, &policy);
+    if result.is_err() && !INTERRUPTED.load(Ordering::SeqCst) {
+        eprintln!("demo: the gate wrote:\n{}", gate.log());
+    }
+    let seen = result?;
+    let status = gate.stop()?;
+    ensure!(status.success(), "gate25 run: {status} after SIGTERM");
+    Ok(seen.iter().filter(|seen| !seen.as_expected()).map(ToString::to_string).collect())
+}
+
+fn both_halves(lab: &Lab, gate: &Gate, policy: &Path) -> Result<Vec<Seen>> {
+    let generation = |samples: &Samples| samples.get("gate25_policy_generation").copied();
+    let before = gate.metrics()?;
+    let mut seen = rows::see(lab, policy, "demo", &Row::before())?;
+
+    put_in_place(lab, "demo-reloaded.yaml")?;
+    let start = Instant::now();
+    gate.wait_metrics("another policy generation", |now| generation(now) > generation(&before))?;
+    eprintln!(
+        "demo: policies/demo-reloaded.yaml in effect {} ms after its rename",
+        start.elapsed().as_millis()
+    );
+    seen.extend(rows::see(lab, policy, "reloaded", &Row::after())?);
+    let after = gate.metrics()?;
+
+    println!("{}", rows::report(&seen));
+    let mut report = table(&["metric", "moved by"]);
+    for (series, change) in moved(&before, &after, &SHOWN) {
+        report.add_row([series, format!("{change:+}")]);
+    }
+    println!("\n{report}");
+    Ok(seen)
+}
+
+/// Puts one of the shipped policies where the gate reads, as careful people do: beside it, then renamed over it.
+fn put_in_place(lab: &Lab, name: &str) -> Result<PathBuf> {
+    let folder = lab.folder().join("policy");
+    fs::create_dir_all(&folder)?;
+    let (new, policy) = (folder.join("policy.yaml.new"), folder.join("policy.yaml"));
+    let shipped = workspace().join("policies").join(name);
+    fs::copy(&shipped, &new).with_context(|| shipped.display().to_string())?;
+    fs::rename(new, &policy)?;
+    Ok(policy)
+}
+
+/// Ctrl-C and its like remove the lab, whatever is going on in it.
+fn remove_on_signal(lab: &Lab) -> Result<()> {
+    let (reaper, traces) = (lab.reaper(), lab.traces());
+    let mut signals = Signals::new(TERM_SIGNALS)?;
+    thread::spawn(move || {
+        let signal = signals.forever().next().unwrap_or_default();
+        INTERRUPTED.store(true, Ordering::SeqCst);
+        eprintln!("\ndemo: interrupted: removing the lab");
+        reaper.close();
+        if let Err(error) = nothing_left(&traces) {
+            eprintln!("{error}");
+        }
+        exit(128 + signal);
+    });
+    Ok(())
+}
+
+fn nothing_left(traces: &Traces) -> Result<()> {
+    let left = traces.remaining(SETTLE);
+    ensure!(left.is_empty(), "demo: left behind: {}", left.join(", "));
+    eprintln!("demo: left behind: nothing (no namespace, mount, file or process of the lab)");
+    Ok(())
+}

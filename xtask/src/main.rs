@@ -1,0 +1,45 @@
+//! What people type to build, try and test Gate25.
+
+mod demo;
+mod setup;
+mod shell;
+mod table;
+mod test;
+#[allow(dead_code, reason = "the build script of gate25 uses the rest of it")]
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Sets up, shows and tests Gate25; as root on a Debian machine.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what building, the demo and the tests need; says what, takes seconds when nothing is missing
+    Setup,
+    /// Watch the gate work: a lab of network namespaces, real SMTP, a reload half-way
+    Demo,
+    /// Formatting, clippy, the build, all tests, the documentation
+    Test,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Setup => setup::run(setup::For::Tests),
+        Verb::Demo => demo::run(),
+        Verb::Test => test::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
