@@ -1,0 +1,143 @@
+//! What a policy compiles to: the very tables that the kernel reads, in memory. `explain` decides over them, the
+//! datapath installs them.
+
+use gate25_common::abi::{Cell, CellKey, Subscriber};
+use gate25_common::decide::{Lookup, Settings};
+use gate25_common::parse::Address;
+use gate25_common::verdict::RuleKind;
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// One generation of tables.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// Source prefixes of zones, and of rules inside zones.
+    pub subscribers: Prefixes<Subscriber>,
+    /// Destination prefixes that rules list, and their classes.
+    pub destinations: Prefixes<u32>,
+    /// The rules by class of subscribers and destinations.
+    pub cells: HashMap<CellKey, Cell>,
+    /// Whether any zone enforces.
+    pub any_enforced: bool,
+    /// Zone ids by slot.
+    pub zones: HashMap<u32, String>,
+    /// Rules by number.
+    pub rules: HashMap<u64, Rule>,
+}
+
+/// A rule as people know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its id in the policy.
+    pub id: String,
+    /// What it is.
+    pub kind: RuleKind,
+    /// When it ends, if ever.
+    pub until: Option<Timestamp>,
+}
+
+/// Values by prefix; the most specific one answers.
+#[derive(Debug, Clone)]
+pub struct Prefixes<T> {
+    entries: HashMap<IpNetwork, T>,
+    /// Lengths in use, by family, so that a look-up probes no others.
+    lengths: [BTreeSet<u8>; 2],
+}
+
+impl<T> Default for Prefixes<T> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), lengths: Default::default() }
+    }
+}
+
+impl<T: Copy> Prefixes<T> {
+    /// Adds or replaces a prefix, which has no host bits set.
+    pub fn insert(&mut self, prefix: IpNetwork, value: T) {
+        self.lengths[usize::from(prefix.is_ipv6())].insert(prefix.prefix());
+        self.entries.insert(prefix, value);
+    }
+
+    /// The value of the most specific prefix that has the address.
+    #[must_use]
+    pub fn get(&self, address: IpAddr) -> Option<T> {
+        self.lengths[usize::from(address.is_ipv6())]
+            .iter()
+            .rev()
+            .find_map(|length| self.entries.get(&covering(address, *length)).copied())
+    }
+
+    /// All of one family.
+    pub fn iter(&self, ipv6: bool) -> impl Iterator<Item = (IpNetwork, T)> {
+        self.entries.iter().filter(move |(prefix, _)| prefix.is_ipv6() == ipv6).map(|(prefix, value)| (*prefix, *value))
+    }
+
+    /// How many of one family.
+    #[must_use]
+    pub fn len(&self, ipv6: bool) -> usize {
+        self.iter(ipv6).count()
+    }
+}
+
+/// The prefix of that length, within the family's bounds, that has the address.
+fn covering(address: IpAddr, length: u8) -> IpNetwork {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0);
+            let network = Ipv4Addr::from_bits(address.to_bits() & mask);
+            IpNetwork::V4(Ipv4Network::new_checked(network, length.min(32)).unwrap_or_else(|| network.into()))
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0);
+            let network = Ipv6Addr::from_bits(address.to_bits() & mask);
+            IpNetwork::V6(Ipv6Network::new_checked(network, length.min(128)).unwrap_or_else(|| network.into()))
+        }
+    }
+}
+
+/// Tables read at an instant of the boot clock, with an interface's settings: what the program sees.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The generation in force.
+    pub tables: &'a Tables,
+    /// Boot clock, nanoseconds.
+    pub now: u64,
+    /// `unmanaged: block` on the interface.
+    pub block_unmanaged: bool,
+}
+
+impl Lookup for View<'_> {
+    fn subscriber(&self, address: Address) -> Option<Subscriber> {
+        self.tables.subscribers.get(to_ip(address))
+    }
+
+    fn destination(&self, address: Address) -> Option<u32> {
+        self.tables.destinations.get(to_ip(address))
+    }
+
+    fn cell(&self, key: CellKey) -> Option<Cell> {
+        self.tables.cells.get(&key).copied()
+    }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            block_unmanaged: self.block_unmanaged,
+            enforce_unmanaged: self.block_unmanaged,
+            any_enforced: self.tables.any_enforced,
+        }
+    }
+}
+
+fn to_ip(address: Address) -> IpAddr {
+    if address.is_ipv6() {
+        let octets = address.ipv6_halves().concat();
+        IpAddr::V6(<[u8; 16]>::try_from(octets).map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from))
+    } else {
+        IpAddr::V4(address.ipv4_octets().into())
+    }
+}
