@@ -41,13 +41,16 @@ fn ebpf_toolchain(workspace: &Path) -> Result<()> {
     packages(&[&format!("llvm-{llvm}-dev"), &format!("libpolly-{llvm}-dev"), "zlib1g-dev", "libzstd-dev"])?;
     eprintln!("setup: building bpf-linker {BPF_LINKER} for LLVM {llvm} into .tools (about a minute)");
     let features = format!("llvm-{llvm}");
+    let build = workspace.join(".tools/build");
     shell(
         cargo("install bpf-linker --locked --force --no-default-features")
             .args(["--version", BPF_LINKER, "--features", &features, "--root"])
             .arg(workspace.join(".tools"))
             .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"))
-            .env_remove("CARGO_TARGET_DIR"),
+            // Here, and not in a temporary folder: an interrupted build goes on where it was, and litters nothing.
+            .env("CARGO_TARGET_DIR", &build),
     )?;
+    fs::remove_dir_all(build)?;
     toolchain::find(workspace)?;
     Ok(())
 }
