@@ -1,0 +1,20 @@
+//! The way into the kernel: load the program, install [`crate::tables::Tables`], attach, read counters. Knows maps and
+//! links, never a policy.
+//!
+//! Everything that must outlive the controller is pinned below the node's `pin` directory:
+//!
+//! ```text
+//! PIN/abi1/tables/…        both generations, rule counters, zone slots: shared by all interfaces
+//! PIN/abi1/INTERFACE/…     that interface's counters
+//! PIN/links/INTERFACE      the attachment, which holds the program
+//! ```
+
+pub mod attach;
+pub mod fault;
+pub mod install;
+pub mod netlink;
+pub mod object;
+pub mod pins;
+pub mod snapshot;
+mod sys;
+pub mod testrun;

@@ -1,0 +1,158 @@
+//! Attaching, and what outlives us: links.
+
+use super::fault::Fault;
+use super::netlink::{self, Attached};
+use super::object;
+use super::pins::{self, Pins};
+use super::sys;
+use aya::Ebpf;
+use rustix::io::Errno;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Where in the kernel the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum XdpMode {
+    /// In the driver.
+    #[default]
+    Native,
+    /// In the stack: any interface, at a price.
+    Generic,
+}
+
+impl XdpMode {
+    /// The word of the configuration and the metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// `XDP_FLAGS_DRV_MODE`, `XDP_FLAGS_SKB_MODE` of `linux/if_link.h`.
+    const fn flags(self) -> u32 {
+        match self {
+            Self::Native => 1 << 2,
+            Self::Generic => 1 << 1,
+        }
+    }
+}
+
+/// A program on an interface. Dropping it changes nothing: the pin holds the link, the link the program.
+#[derive(Debug)]
+pub struct Attachment {
+    name: String,
+    link: OwnedFd,
+    /// The link is new, not one that an earlier controller left.
+    fresh: bool,
+}
+
+/// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
+pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
+    let interface = netlink::interface(name)?;
+    let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
+    let program = program.map_err(|error| Fault::kernel("program", error))?;
+    let pin = pins.link(name);
+    let failed = |error: &dyn std::fmt::Display| Fault::kernel(format!("link of {name}"), error);
+
+    if let Ok(link) = sys::open(&pin) {
+        if sys::link_interface(link.as_fd()).map_err(|error| failed(&error))? == interface.index {
+            let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
+            if found != mode {
+                let cause = format!("is attached in {} mode already", found.label());
+                return Err(Fault::new("interface", name, cause, "`gate25 detach` first, which stops enforcing"));
+            }
+            sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
+            return Ok(Attachment { name: name.to_owned(), link, fresh: false });
+        }
+        // The interface it was on is gone, and took the attachment along.
+        fs::remove_file(&pin).map_err(|error| failed(&error))?;
+    }
+    if let Some(attached) = &interface.attached {
+        return Err(occupied(name, attached));
+    }
+    let link = sys::link_create(program.as_fd(), interface.index, mode.flags())
+        .map_err(|error| refused(name, mode, &error))?;
+    sys::pin(link.as_fd(), &pin).map_err(|error| failed(&error))?;
+    Ok(Attachment { name: name.to_owned(), link, fresh: true })
+}
+
+fn occupied(name: &str, attached: &Attached) -> Fault {
+    let cause = format!("has another XDP program: {attached}");
+    Fault::new("interface", name, cause, format!("take it off first, as `ip link set dev {name} xdp off` does"))
+}
+
+fn refused(name: &str, mode: XdpMode, error: &std::io::Error) -> Fault {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::OPNOTSUPP) if mode == XdpMode::Native => {
+            let remedy = "use a driver that has, or accept the cost of `mode: generic`";
+            Fault::new("interface", name, "its driver has no native XDP", remedy)
+        }
+        Some(Errno::BUSY | Errno::EXIST) => {
+            let remedy = format!("`ip -details link show {name}` names it; take it off first");
+            Fault::new("interface", name, "has another XDP program", remedy)
+        }
+        Some(Errno::PERM | Errno::ACCESS) => Fault::kernel(format!("link of {name}"), error),
+        _ => {
+            let remedy = "the driver says why in the kernel log: MTU, offloads (LRO) or queues, mostly";
+            Fault::new("interface", name, format!("the kernel refuses the program: {error}"), remedy)
+        }
+    }
+}
+
+impl Attachment {
+    /// The interface.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why nothing is enforced on the interface, or `None` while all is well.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let index = match netlink::interface(&self.name) {
+            Ok(interface) => interface.index,
+            Err(fault) => return Some(fault.to_string()),
+        };
+        match sys::link_interface(self.link.as_fd()) {
+            Ok(attached) if attached == index => None,
+            Ok(0) => Some(format!("interface: {}: the program was detached (start gate25 again to enforce)", self.name)),
+            Ok(_) => Some(format!("interface: {}: was made anew (start gate25 again to enforce)", self.name)),
+            Err(error) => Some(Fault::kernel(format!("link of {}", self.name), error).to_string()),
+        }
+    }
+
+    /// Takes back an attachment that is fresh, because another one failed; an old one goes on.
+    pub fn undo(self, pins: &Pins) -> bool {
+        if self.fresh {
+            let _ = sys::link_detach(self.link.as_fd());
+            let _ = fs::remove_file(pins.link(&self.name));
+        }
+        self.fresh
+    }
+}
+
+/// Detaches every link that is pinned; the names of their interfaces.
+pub fn detach_all(pins: &Pins) -> Result<Vec<String>, Fault> {
+    let Ok(links) = fs::read_dir(pins.links()) else { return Ok(Vec::new()) };
+    let mut names = Vec::new();
+    for file in links.flatten() {
+        detach(&file.path())?;
+        names.push(pins::decode(&file.file_name().to_string_lossy()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn detach(pin: &Path) -> Result<(), Fault> {
+    let failed = |error| Fault::kernel(pin.display(), error);
+    let link = sys::open(pin).map_err(failed)?;
+    match sys::link_detach(link.as_fd()) {
+        // The interface is gone already.
+        Err(error) if error.raw_os_error() == Some(Errno::NOLINK.raw_os_error()) => {}
+        result => result.map_err(failed)?,
+    }
+    fs::remove_file(pin).map_err(failed)
+}

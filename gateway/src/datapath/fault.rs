@@ -1,0 +1,37 @@
+//! What can go wrong on the way into the kernel, in one line with a remedy.
+
+use std::fmt;
+
+/// One fault: `what: value: cause (remedy)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    what: &'static str,
+    value: String,
+    cause: String,
+    remedy: String,
+}
+
+impl Fault {
+    /// A fault of `what`, of which this is the `value`.
+    pub fn new(what: &'static str, value: impl fmt::Display, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+        Self { what, value: value.to_string(), cause: cause.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// A map or program that the kernel does not take.
+    pub(crate) fn kernel(value: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        // The verifier's log has many lines; its last words are the cause.
+        let cause = cause.to_string();
+        let short = cause.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
+        let remedy = "gate25 needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and Linux 6.1 or newer with BTF";
+        Self::new("kernel", value, short, remedy)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, value, cause, remedy } = self;
+        write!(f, "{what}: {value}: {cause} ({remedy})")
+    }
+}
+
+impl std::error::Error for Fault {}

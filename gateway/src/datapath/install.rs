@@ -1,0 +1,159 @@
+//! Puts a generation of tables into force: fill the idle one, make the rules' counters, flip one number.
+
+use super::fault::Fault;
+use super::object::{self, SHARED};
+use super::pins::Pins;
+use crate::tables::{Prefixes, Tables};
+use aya::maps::{Array, ArrayOfMaps, FromMapData, HashMap, InnerMap, LpmTrie, Map, MapData, MapError, PerCpuHashMap, PerCpuValues, lpm_trie::Key};
+use aya::util::nr_cpus;
+use aya::{Ebpf, Pod};
+use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber};
+use ipnetwork::IpNetwork;
+use std::collections::BTreeMap;
+
+/// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
+const NO_PREALLOC: u32 = 1;
+
+/// The shared tables, writable.
+pub struct Store {
+    maps: BTreeMap<&'static str, Map>,
+}
+
+impl Store {
+    /// The pinned ones.
+    pub fn pinned(pins: &Pins) -> Result<Self, Fault> {
+        let open = |name: &&'static str| {
+            let data = object::open(&pins.tables().join(name))?;
+            Ok((*name, Map::from_map_data(data).map_err(|error| Fault::kernel(name, error))?))
+        };
+        Ok(Self { maps: SHARED.iter().map(open).collect::<Result<_, Fault>>()? })
+    }
+
+    /// Those of a program of one's own.
+    pub fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
+        let take = |name: &&'static str| Ok((*name, object::take(ebpf, name)?));
+        Ok(Self { maps: SHARED.iter().map(take).collect::<Result<_, Fault>>()? })
+    }
+
+    /// What is in force.
+    pub fn active(&mut self) -> Result<Active, Fault> {
+        self.array()?.get(&0, 0).map_err(|error| fault("ACTIVE", error))
+    }
+
+    /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
+    /// generation in force stays.
+    pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
+        let next = Active::new(self.active()?.generation().wrapping_add(1) & (u32::MAX >> 1), tables.any_enforced);
+        self.add_rules(tables)?;
+        let slot = next.slot();
+        fill_prefixes::<[u8; 4], Subscriber>(self.generations("SUBSCRIBERS_V4")?, slot, &tables.subscribers, false, ipv4)?;
+        fill_prefixes::<[u8; 16], Subscriber>(self.generations("SUBSCRIBERS_V6")?, slot, &tables.subscribers, true, ipv6)?;
+        fill_prefixes::<[u8; 4], u32>(self.generations("DESTINATIONS_V4")?, slot, &tables.destinations, false, ipv4)?;
+        fill_prefixes::<[u8; 16], u32>(self.generations("DESTINATIONS_V6")?, slot, &tables.destinations, true, ipv6)?;
+        let cells = self.fill_cells(slot, tables)?;
+        self.array()?.set(0, next, 0).map_err(|error| fault("ACTIVE", error))?;
+        // Setting a map of maps waits for every packet that is under way (`synchronize_rcu`). None can read the old
+        // generation behind this line, so its rules may go, and the next install may overwrite it.
+        self.generations::<HashMap<MapData, CellKey, Cell>>("CELLS")?
+            .set(slot, &cells, 0)
+            .map_err(|error| fault("CELLS", error))?;
+        self.drop_rules(tables)?;
+        Ok(next)
+    }
+
+    fn fill_cells(&mut self, slot: u32, tables: &Tables) -> Result<HashMap<MapData, CellKey, Cell>, Fault> {
+        let mut outer = self.generations("CELLS")?;
+        let filled = || -> Result<_, MapError> {
+            let mut inner = HashMap::<MapData, CellKey, Cell>::create(room(tables.cells.len()), NO_PREALLOC)?;
+            for (key, cell) in &tables.cells {
+                inner.insert(key, cell, 0)?;
+            }
+            outer.set(slot, &inner, 0)?;
+            Ok(inner)
+        };
+        filled().map_err(|error| fault("CELLS", error))
+    }
+
+    /// Counters of rules that are new; the others keep counting.
+    fn add_rules(&mut self, tables: &Tables) -> Result<(), Fault> {
+        let mut rules = self.rules()?;
+        let cpus = nr_cpus().map_err(|(_, error)| Fault::kernel("processors", error))?;
+        for number in tables.rules.keys() {
+            let zero = PerCpuValues::try_from(vec![RuleCount::default(); cpus])
+                .map_err(|error| Fault::kernel("processors", error))?;
+            match rules.get(number, 0) {
+                Err(MapError::KeyNotFound) => rules.insert(number, zero, 0).map_err(|error| fault("RULES", error))?,
+                found => drop(found.map_err(|error| fault("RULES", error))?),
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_rules(&mut self, tables: &Tables) -> Result<(), Fault> {
+        let mut rules = self.rules()?;
+        let gone: Vec<u64> =
+            rules.keys().filter_map(Result::ok).filter(|number| !tables.rules.contains_key(number)).collect();
+        gone.iter().try_for_each(|number| rules.remove(number)).map_err(|error| fault("RULES", error))
+    }
+
+    fn map(&mut self, name: &'static str) -> Result<&mut Map, Fault> {
+        self.maps.get_mut(name).ok_or_else(|| Fault::kernel(name, "is not open"))
+    }
+
+    fn array(&mut self) -> Result<Array<&mut MapData, Active>, Fault> {
+        self.map("ACTIVE")?.try_into().map_err(|error| fault("ACTIVE", error))
+    }
+
+    fn rules(&mut self) -> Result<PerCpuHashMap<&mut MapData, u64, RuleCount>, Fault> {
+        self.map("RULES")?.try_into().map_err(|error| fault("RULES", error))
+    }
+
+    fn generations<V: FromMapData>(&mut self, name: &'static str) -> Result<ArrayOfMaps<&mut MapData, V>, Fault> {
+        self.map(name)?.try_into().map_err(|error| fault(name, error))
+    }
+}
+
+fn fill_prefixes<K: Pod, V: Pod>(
+    mut outer: ArrayOfMaps<&mut MapData, LpmTrie<MapData, K, V>>,
+    slot: u32,
+    prefixes: &Prefixes<V>,
+    is_ipv6: bool,
+    octets: impl Fn(IpNetwork) -> Option<K>,
+) -> Result<(), Fault>
+where
+    LpmTrie<MapData, K, V>: InnerMap,
+{
+    let mut filled = || -> Result<(), MapError> {
+        let mut inner = LpmTrie::<MapData, K, V>::create(room(prefixes.len(is_ipv6)), NO_PREALLOC)?;
+        for (prefix, value) in prefixes.iter(is_ipv6) {
+            if let Some(octets) = octets(prefix) {
+                inner.insert(&Key::new(u32::from(prefix.prefix()), octets), value, 0)?;
+            }
+        }
+        outer.set(slot, &inner, 0)
+    };
+    filled().map_err(|error| fault("prefixes", error))
+}
+
+fn ipv4(prefix: IpNetwork) -> Option<[u8; 4]> {
+    match prefix {
+        IpNetwork::V4(prefix) => Some(prefix.network().octets()),
+        IpNetwork::V6(_) => None,
+    }
+}
+
+fn ipv6(prefix: IpNetwork) -> Option<[u8; 16]> {
+    match prefix {
+        IpNetwork::V4(_) => None,
+        IpNetwork::V6(prefix) => Some(prefix.network().octets()),
+    }
+}
+
+/// The kernel makes no map for nothing.
+fn room(entries: usize) -> u32 {
+    u32::try_from(entries).unwrap_or(u32::MAX).max(1)
+}
+
+fn fault(name: &'static str, error: MapError) -> Fault {
+    Fault::kernel(format!("map {name}"), object::last(&error))
+}

@@ -1,0 +1,120 @@
+//! The embedded eBPF object and its loading.
+
+use super::fault::Fault;
+use super::pins::Pins;
+use aya::maps::{MapData, MapError};
+use aya::programs::Xdp;
+use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use std::borrow::Cow;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// The object, as `gateway-ebpf` was built for this very binary.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
+
+/// Maps that all interfaces share.
+pub(super) const SHARED: [&str; 7] =
+    ["SUBSCRIBERS_V4", "SUBSCRIBERS_V6", "DESTINATIONS_V4", "DESTINATIONS_V6", "CELLS", "ACTIVE", "RULES"];
+/// Maps that each interface has, and that outlive its program.
+pub(super) const OWN: [&str; 3] = ["PASSED", "COUNTS", "ACTIONS"];
+
+/// What the program does with sources of no zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Unmanaged {
+    /// They pass.
+    #[default]
+    Pass = 0,
+    /// They are blocked, but this node does not enforce.
+    BlockMonitored = 1,
+    /// They are blocked.
+    Block = 2,
+}
+
+/// How to load.
+#[derive(Debug, Clone, Default)]
+pub struct Options<'a> {
+    /// Where maps are pinned, and the interface; `None` for a program of one's own, gone with the process.
+    pub pins: Option<(&'a Pins, &'a str)>,
+    /// See [`Unmanaged`].
+    pub unmanaged: Unmanaged,
+    /// Leave every verdict behind, limit no answers.
+    pub replay: bool,
+    /// Log blocked packets through aya-log.
+    pub log: bool,
+}
+
+/// Loads the program; the kernel has verified it when this returns.
+pub fn load(options: &Options<'_>) -> Result<Ebpf, Fault> {
+    let mut loader = EbpfLoader::new();
+    let btf = Btf::from_sys_fs().ok();
+    let level = if options.log { aya_log_level::DEBUG } else { aya_log_level::OFF };
+    let (unmanaged, replay) = (options.unmanaged as u8, u8::from(options.replay));
+    let seed = rand_seed();
+    loader
+        .btf(btf.as_ref())
+        .override_global("UNMANAGED", &unmanaged, true)
+        .override_global("REPLAY", &replay, true)
+        .override_global("SEED", &seed, true)
+        .override_global("AYA_LOG_LEVEL", &level, true);
+    for (name, path) in pinned(options)? {
+        loader.map_pin_path(name, Cow::<Path>::Owned(path));
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|error| unloadable(&error))?;
+    program(&mut ebpf)?.load().map_err(|error| Fault::kernel("program", last(&error)))?;
+    Ok(ebpf)
+}
+
+fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> {
+    let Some((pins, interface)) = options.pins else { return Ok(Vec::new()) };
+    let (tables, own) = (pins.tables(), pins.interface(interface));
+    pins.make(&tables)?;
+    pins.make(&own)?;
+    pins.make(&pins.links())?;
+    let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
+    Ok(shared.chain(OWN.iter().map(|name| (*name, own.join(name)))).collect())
+}
+
+/// The XDP program in a loaded object.
+pub fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Fault> {
+    let program = ebpf.program_mut("gate25").ok_or_else(|| Fault::kernel("program", "is not in the object"))?;
+    program.try_into().map_err(|error| Fault::kernel("program", error))
+}
+
+/// A map of a loaded object, by value.
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, Fault> {
+    ebpf.take_map(name).ok_or_else(|| Fault::kernel(name, "is not in the object"))
+}
+
+/// Opens a pinned map.
+pub(super) fn open(path: &Path) -> Result<MapData, Fault> {
+    MapData::from_pin(path).map_err(|error| Fault::kernel(path.display(), last(&error)))
+}
+
+fn unloadable(error: &EbpfError) -> Fault {
+    match error {
+        EbpfError::MapError(MapError::CreateError { name, io_error }) => Fault::kernel(format!("map {name}"), io_error),
+        error => Fault::kernel("object", last(error)),
+    }
+}
+
+/// The innermost error, which says most.
+pub(super) fn last(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+mod aya_log_level {
+    //! Levels of aya-log-common.
+    pub(super) const OFF: u8 = 0;
+    pub(super) const DEBUG: u8 = 4;
+}
+
+/// Unpredictable to senders; the standard library's hasher is seeded by the system.
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
