@@ -7,14 +7,15 @@ pub mod document;
 pub mod files;
 pub mod problem;
 pub mod validate;
+pub mod yaml;
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
+pub use files::{Loaded, Refused, load};
 pub use gate25_common::verdict::{Action, Mode};
 pub use problem::Problem;
-pub use validate::load;
 
 /// Everything an operator wants enforced, checked and with all lists read. The order of entries has no meaning.
 #[derive(Debug, Clone, Default)]
