@@ -282,7 +282,8 @@ fn not_a_mapping(at: Position, value: &str) -> Fault {
 
 fn untagged(tag: Option<&Cow<'_, Tag>>, at: Position) -> Result<(), Fault> {
     tag.map_or(Ok(()), |tag| {
-        let value = format!("{}{}", tag.handle, tag.suffix);
+        let handle = if tag.is_yaml_core_schema() { "!!" } else { &tag.handle };
+        let value = format!("{handle}{}", tag.suffix);
         Err(fault(at, value, "is a tag, and tags are not read", "remove it; quotes make a value text"))
     })
 }

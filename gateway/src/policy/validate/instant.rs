@@ -40,12 +40,11 @@ fn shape(text: &str) -> bool {
                 _ => octet == wanted,
             })
     };
-    let offset = rest
-        .strip_prefix('.')
-        .map_or(rest, |fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
-    fits(seconds, "0000-00-00T00:00:00")
-        && !rest.starts_with(".Z")
-        && (fits(offset, "Z") || fits(offset, "+00:00"))
+    let offset = rest.strip_prefix('.').map_or(rest, |fraction| {
+        let offset = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+        if offset.len() < fraction.len() { offset } else { "" }
+    });
+    fits(seconds, "0000-00-00T00:00:00") && (fits(offset, "Z") || fits(offset, "+00:00"))
 }
 
 #[cfg(test)]

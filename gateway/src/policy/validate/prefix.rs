@@ -8,6 +8,9 @@ const EXAMPLE: &str = "write an address or a prefix, as 192.0.2.25 or 2001:db8:2
 
 /// `ADDRESS/LENGTH` without host bits, or a bare address, which is a host.
 pub fn parse(text: &str) -> Result<IpNetwork, Why> {
+    if text.contains(|c: char| c.is_whitespace() || c == ',') {
+        return Err(Why::new("contains a space or comma", "write one prefix an entry, and nothing else"));
+    }
     let (address, length) = text.split_once('/').map_or((text, None), |(left, right)| (left, Some(right)));
     let address: IpAddr = address.parse().map_err(|_| not_an_address(text, address))?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
@@ -62,9 +65,6 @@ fn not_a_length(address: IpAddr, length: &str, bits: u8) -> Why {
 fn not_an_address(text: &str, address: &str) -> Why {
     if text.is_empty() {
         return Why::new("is empty", EXAMPLE);
-    }
-    if text.contains(char::is_whitespace) {
-        return Why::new("contains a space", "write one prefix an entry, without spaces");
     }
     if text == "any" || text == "*" {
         return Why::new(
@@ -143,7 +143,8 @@ mod tests {
             ("192.0.2.1:25", "port", "write 192.0.2.1;"),
             ("192.0.2.1-192.0.2.9", "range", "prefixes"),
             ("192.0.2.010", "leading zero", "write 192.0.2.10,"),
-            ("192.0.2.0/24, 10.0.0.0/8", "space", "one prefix"),
+            ("192.0.2.0/24 10.0.0.0/8", "space", "one prefix"),
+            ("192.0.2.0/24,", "comma", "one prefix"),
             ("mail.example.net", "a name", "addresses"),
             ("any", "not a prefix", "destinations: any"),
             ("192.0.2/24", "not an address", "write an address"),

@@ -237,7 +237,10 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             _ => {
                 self.refuse(
                     "is not a mapping of keys",
-                    format!("write keys, as {}: ...", fields.join(": ..., ")),
+                    format!(
+                        "write its keys and values, beginning with {}: ...",
+                        fields.first().unwrap_or(&"key")
+                    ),
                 );
                 Vec::new()
             }
