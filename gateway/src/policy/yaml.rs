@@ -19,7 +19,7 @@ use std::rc::Rc;
 const MAX_DEPTH: usize = 32;
 
 /// What a file may weigh with all aliases followed: each node [`NODE_WEIGHT`], and its text in octets.
-const MAX_WEIGHT: usize = 64 << 20;
+const MAX_WEIGHT: usize = 128 << 20;
 
 /// The weight of a node beside its text, about what it takes in memory.
 const NODE_WEIGHT: usize = 32;
@@ -81,8 +81,14 @@ impl Node {
 /// Reads a file's octets. What cannot be read at all is one [`Fault`].
 pub fn parse(octets: &[u8]) -> Result<Node, Fault> {
     let text = printable(octets)?;
-    let mut builder =
-        Builder { parser: Parser::new_from_str(text), text, weight: 0, depth: 0, anchors: HashMap::new() };
+    let mut builder = Builder {
+        parser: Parser::new_from_str(text),
+        text,
+        weight: 0,
+        depth: 0,
+        deepest: 0,
+        anchors: HashMap::new(),
+    };
     builder.document()
 }
 
@@ -118,8 +124,10 @@ struct Builder<'a> {
     text: &'a str,
     weight: usize,
     depth: usize,
-    /// Finished anchors, with the weight of what they name.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// The deepest level within the node being read.
+    deepest: usize,
+    /// Finished anchors, with the weight and the levels of what they name.
+    anchors: HashMap<usize, (Node, usize, usize)>,
 }
 
 impl<'a> Builder<'a> {
@@ -136,9 +144,11 @@ impl<'a> Builder<'a> {
         let written = self.text.lines().nth(line - 1).unwrap_or_default().trim();
         let value = if written.is_empty() { "(end of text)" } else { written };
         let at = Position { line, column: error.marker().col() + 1 };
-        let mut cause = error.info().to_owned();
-        cause.get_mut(..1).map(str::make_ascii_lowercase);
-        fault(at, value, &cause, "mend the indentation, quotes or brackets here or just above")
+        let cause = match error.info() {
+            "recursion limit exceeded" => "is nested too deep",
+            info => info,
+        };
+        fault(at, value, cause, "mend the indentation, quotes or brackets here or just above")
     }
 
     /// The one document of a file.
@@ -173,7 +183,8 @@ impl<'a> Builder<'a> {
 
     /// The node that `event` begins.
     fn node(&mut self, event: Event<'a>, at: Position) -> Result<Node, Fault> {
-        let before = self.weight;
+        let (before, deepest) = (self.weight, self.deepest);
+        self.deepest = self.depth;
         let (kind, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 untagged(tag.as_ref(), at)?;
@@ -189,32 +200,29 @@ impl<'a> Builder<'a> {
                 (self.nested(at, Self::map)?, anchor)
             }
             Event::Alias(anchor) => {
-                let Some((node, weight)) = self.anchors.get(&anchor).cloned() else {
+                let Some((node, weight, levels)) = self.anchors.get(&anchor).cloned() else {
                     return Err(fault(at, "*", "is an alias within its own anchor", "write the value out"));
                 };
                 self.weigh(weight, at)?;
+                self.deepen(levels, at)?;
+                self.deepest = self.deepest.max(deepest);
                 return Ok(node);
             }
             _ => return Err(fault(at, "(end of text)", "ends too early", "write the rest")),
         };
         let node = Node { at, kind };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.weight - before));
+            self.weigh(NODE_WEIGHT, at)?;
+            let size = (self.weight - before, self.deepest - self.depth);
+            self.anchors.insert(anchor, (node.clone(), size.0, size.1));
         }
+        self.deepest = self.deepest.max(deepest);
         Ok(node)
     }
 
     /// A list or mapping, one level deeper.
     fn nested(&mut self, at: Position, read: fn(&mut Self) -> Result<Kind, Fault>) -> Result<Kind, Fault> {
-        if self.depth == MAX_DEPTH {
-            let value = format!("{MAX_DEPTH} levels");
-            return Err(fault(
-                at,
-                value,
-                "is the deepest nesting read",
-                "a policy needs four: close the brackets",
-            ));
-        }
+        self.deepen(1, at)?;
         self.weigh(NODE_WEIGHT, at)?;
         self.depth += 1;
         let kind = read(self);
@@ -240,12 +248,7 @@ impl<'a> Builder<'a> {
                 return Ok(Kind::Map(entries.into()));
             }
             let Kind::Scalar { text: key, .. } = self.node(event, at)?.kind else {
-                return Err(fault(
-                    at,
-                    "key",
-                    "is not a word",
-                    "write the key as plain text before the colon",
-                ));
+                return Err(fault(at, "key", "is not a word", "write it as plain text before the colon"));
             };
             let (event, value_at) = self.next()?;
             let mut value = self.node(event, value_at)?;
@@ -256,19 +259,23 @@ impl<'a> Builder<'a> {
         }
     }
 
+    fn deepen(&mut self, levels: usize, at: Position) -> Result<(), Fault> {
+        self.deepest = self.deepest.max(self.depth + levels);
+        if self.depth + levels <= MAX_DEPTH {
+            return Ok(());
+        }
+        let value = format!("{MAX_DEPTH} levels");
+        Err(fault(at, value, "is the deepest nesting read", "close brackets, mend the indentation"))
+    }
+
     fn weigh(&mut self, weight: usize, at: Position) -> Result<(), Fault> {
         self.weight += weight;
         if self.weight <= MAX_WEIGHT {
             return Ok(());
         }
-        let value = format!("{} MiB", MAX_WEIGHT >> 20);
+        let cause = format!("holds more than {} MiB of entries, aliases followed", MAX_WEIGHT >> 20);
         let remedy = "move long lists into *_file lists, and do not multiply aliases";
-        Err(fault(
-            at,
-            value,
-            "is the most a policy file may hold, aliases followed, and it is exceeded",
-            remedy,
-        ))
+        Err(fault(at, "(this file)", &cause, remedy))
     }
 }
 

@@ -2,7 +2,8 @@
 //! neutral value (empty text, empty list, zero). The places refused are kept, so that nothing is said about them twice.
 
 use super::{Entry, Kind, Node};
-use crate::policy::problem::{Fault, Position, Report, Why, nearest};
+use crate::policy::problem::{Fault, Position, Report, Why, grouped, nearest};
+use crate::policy::validate::MAX_RULES as MAX_ENTRIES;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -215,7 +216,12 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let items: &[Node] = match &self.node.kind {
-            Kind::List(items) => items,
+            Kind::List(items) if items.len() <= MAX_ENTRIES => items,
+            Kind::List(items) => {
+                let cause = format!("has {} entries, more than any policy may have", grouped(items.len()));
+                self.refuse(&cause, format!("keep it to {}", grouped(MAX_ENTRIES)));
+                &[]
+            }
             _ if self.is_null() => &[],
             _ => {
                 self.refuse("is not a list", "write its entries below it, each beginning with \"- \"");
