@@ -40,7 +40,7 @@ fn messages(folder: &TempDir, name: &str) -> Vec<String> {
 }
 
 fn refused(path: &Path) -> Refused {
-    load(path).map(|loaded| panic!("{loaded:?}")).unwrap_or_else(|refused| refused)
+    load(path).map_or_else(|refused| refused, |loaded| panic!("{loaded:?}"))
 }
 
 fn names(folder: &TempDir, sources: &[PathBuf]) -> Vec<String> {

@@ -13,7 +13,7 @@ fn one_problem(name: &str, text: impl AsRef<[u8]>, cause: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("p.yaml");
     std::fs::write(&path, text).expect("the file");
-    let refused = load(&path).map(|loaded| panic!("{name}: {loaded:?}")).unwrap_or_else(|refused| refused);
+    let refused = load(&path).map_or_else(|refused| refused, |loaded| panic!("{name}: {loaded:?}"));
     let messages: Vec<String> = refused.problems.iter().map(ToString::to_string).collect();
     assert!(messages.len() == 1 && messages[0].contains(cause), "{name}: {messages:?}");
     assert!(!messages[0].contains(char::is_control) && messages[0].len() < 500, "{name}: {messages:?}");

@@ -58,17 +58,16 @@ fn after_a_hundred_problems_the_rest_is_counted() {
 
 #[test]
 fn too_many_zones_and_rules() {
-    let zones: String = (0..1001)
-        .map(|i| format!("- {{id: z{i}, subscribers: [10.{}.{}.0/24]}}\n", i / 256, i % 256))
-        .collect();
+    let zone = |i| format!("- {{id: z{i}, subscribers: [10.{}.{}.0/24]}}\n", i / 256, i % 256);
+    let zones = (0..1001).map(zone).collect::<Vec<_>>().concat();
     let (_, _, err) = checked(&format!("version: 1\nzones:\n{zones}"));
     assert_eq!(
         err,
         "p:1003:3: zones[1000]: number 1,001: is one more than the 1,000 zones a policy may have \
          (merge zones that share relays and defaults)\n"
     );
-    let rules: String =
-        (0..131_072).map(|i| format!("- {{id: b{i}, subscribers: [203.0.113.9], reason: x}}\n")).collect();
+    let rule = |i| format!("- {{id: b{i}, subscribers: [203.0.113.9], reason: x}}\n");
+    let rules = (0..131_072).map(rule).collect::<Vec<_>>().concat();
     let relay = "relays: [{id: out, addresses: [192.0.2.25]}]\n";
     let (ok, _, err) = checked(&format!("{ZONE}blocks:\n{rules}"));
     assert!(ok, "{err}");
