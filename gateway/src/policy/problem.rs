@@ -112,7 +112,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The text with at most [`MAX_VALUE`] characters, the middle left out.
+/// The text with at most 60 characters, the middle left out.
 #[must_use]
 pub fn shorten(text: &str) -> String {
     const HEAD: usize = MAX_VALUE * 2 / 3;
@@ -202,10 +202,10 @@ pub fn grouped(number: usize) -> String {
     text
 }
 
-/// `, as did you mean` help: the word among `known` that `text` most likely stands for.
+/// For "did you mean": the word among `known` that `text` most likely stands for.
 #[must_use]
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing costs (length x length) for each; nobody means a word by something that long.
+    // Comparing takes the product of both lengths, and nobody means a word by something that long.
     if text.len() > 200 {
         return None;
     }
