@@ -18,3 +18,4 @@ pub mod pins;
 pub mod snapshot;
 mod sys;
 pub mod testrun;
+pub mod zones;

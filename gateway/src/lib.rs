@@ -1,3 +1,21 @@
 //! Gate25: the controller and its commands, as a library for the binary and the tests.
+//!
+//! ```text
+//! YAML ── policy ──> Policy ── policy::compile ──> Tables ── datapath ──> maps, generation n+1
+//! counters ── datapath::snapshot ──> Snapshot ── metrics ──> Prometheus
+//! ```
+//!
+//! [`controller`] joins the lanes; [`command`] stands on top, one file a verb.
 
+pub mod cli;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod controller;
+pub mod datapath;
+pub mod http;
+pub mod metrics;
 pub mod policy;
+pub mod status;
+pub mod tables;
+pub mod watch;

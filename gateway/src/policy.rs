@@ -3,18 +3,20 @@
 //! A [`Policy`] is valid by construction: only [`load`] makes one, from a whole file or directory, or it gives
 //! back every [`Problem`]. Nothing here knows the kernel, a socket or a clock.
 
+pub mod compile;
 pub mod document;
 pub mod files;
 pub mod problem;
 pub mod validate;
+pub mod yaml;
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
+pub use files::{Loaded, Refused, load};
 pub use gate25_common::verdict::{Action, Mode};
 pub use problem::Problem;
-pub use validate::load;
 
 /// Everything an operator wants enforced, checked and with all lists read. The order of entries has no meaning.
 #[derive(Debug, Clone, Default)]

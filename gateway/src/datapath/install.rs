@@ -35,6 +35,15 @@ impl Store {
         Ok(Self { maps: SHARED.iter().map(take).collect::<Result<_, Fault>>()? })
     }
 
+    /// Another handle on the rules' counters.
+    pub(super) fn rule_counters(&mut self) -> Result<MapData, Fault> {
+        let info = match self.map("RULES")? {
+            Map::PerCpuHashMap(data) => data.info(),
+            _ => return Err(Fault::kernel("RULES", "is of another type")),
+        };
+        info.and_then(|info| MapData::from_id(info.id())).map_err(|error| fault("RULES", error))
+    }
+
     /// What is in force.
     pub fn active(&mut self) -> Result<Active, Fault> {
         self.array()?.get(&0, 0).map_err(|error| fault("ACTIVE", error))

@@ -1,0 +1,175 @@
+//! The node's configuration (contract section 2): one YAML file, or flags of the same names.
+
+use crate::datapath::attach::XdpMode;
+use serde::Deserialize;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// What this node enforces where, and where it keeps and shows things.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Policy file or directory.
+    pub policy: PathBuf,
+    /// Subscriber interfaces.
+    pub interfaces: Vec<Interface>,
+    /// `false`: this node monitors, whatever the policy says.
+    #[serde(default = "yes")]
+    pub enforce: bool,
+    /// Where `/metrics` and `/healthz` are served.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// The control socket of a later version.
+    #[serde(default = "default_control")]
+    pub control: PathBuf,
+    /// Below a bpffs: programs, links and maps.
+    #[serde(default = "default_pin")]
+    pub pin: PathBuf,
+    /// What a later version keeps across a reboot.
+    #[serde(default = "default_state")]
+    pub state: PathBuf,
+    /// Where a later version writes events.
+    pub events: Option<Events>,
+}
+
+/// A subscriber interface.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Where the program runs.
+    #[serde(default, deserialize_with = "mode")]
+    pub mode: XdpMode,
+    /// What happens to sources of no zone.
+    #[serde(default)]
+    pub unmanaged: Unmanaged,
+}
+
+/// What happens to sources of no zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmanaged {
+    /// They pass.
+    #[default]
+    Pass,
+    /// They are blocked.
+    Block,
+}
+
+/// The file of events.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// JSON lines go here.
+    pub file: PathBuf,
+    /// It is rotated at this size.
+    pub max_size: Option<String>,
+    /// Rotated files kept.
+    pub keep: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9125))
+}
+
+fn default_control() -> PathBuf {
+    "/run/gate25/control.sock".into()
+}
+
+fn default_pin() -> PathBuf {
+    "/sys/fs/bpf/gate25".into()
+}
+
+fn default_state() -> PathBuf {
+    "/var/lib/gate25".into()
+}
+
+fn mode<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<XdpMode, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+impl FromStr for XdpMode {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "native" => Ok(Self::Native),
+            "generic" => Ok(Self::Generic),
+            _ => Err(format!("{word}: is no mode (native or generic)")),
+        }
+    }
+}
+
+/// `eth1` or `eth1:generic`.
+impl FromStr for Interface {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, mode) = match text.split_once(':') {
+            Some((name, mode)) => (name, mode.parse()?),
+            None => (text, XdpMode::default()),
+        };
+        Ok(Self { name: name.to_owned(), mode, unmanaged: Unmanaged::default() })
+    }
+}
+
+/// The configuration cannot be used: `FILE:LINE:COL: where: value: cause (remedy)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable(String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl Unusable {
+    fn new(place: impl fmt::Display, cause: impl fmt::Display, remedy: &str) -> Self {
+        let cause = cause.to_string().replace('\n', " ");
+        Self(format!("config: {place}: {cause} ({remedy})"))
+    }
+}
+
+/// Reads a configuration file.
+pub fn read(file: &Path) -> Result<Config, Unusable> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Unusable::new(shown, error, "--config names a YAML file, as deploy/gate25.yaml"))?;
+    let config: Config = serde_yaml::from_str(&text).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+        let remedy = "keys: policy, interfaces, enforce, listen, control, pin, state, events";
+        Unusable(format!("{shown}:{line}:{column}: {}", Unusable::new("node", error, remedy)))
+    })?;
+    config.checked()
+}
+
+impl Config {
+    /// What types cannot say.
+    pub fn checked(self) -> Result<Self, Unusable> {
+        if self.interfaces.is_empty() {
+            return Err(Unusable::new("interfaces", "there is none", "name the subscriber side, as `- name: eth1`"));
+        }
+        for (index, interface) in self.interfaces.iter().enumerate() {
+            if self.interfaces[..index].iter().any(|other| other.name == interface.name) {
+                let place = format!("interfaces[{index}]: {}", interface.name);
+                return Err(Unusable::new(place, "is named twice", "name each interface once"));
+            }
+        }
+        for (key, path) in [("pin", &self.pin), ("state", &self.state), ("control", &self.control)] {
+            if !path.is_absolute() {
+                let place = format!("{key}: {}", path.display());
+                return Err(Unusable::new(place, "is not absolute", "begin the path with /"));
+            }
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,89 @@
+//! One question to rtnetlink: does the interface exist, and what XDP program is on it? (`/sys/class/net` would show the
+//! network namespace in which it was mounted, not ours.)
+
+use super::attach::XdpMode;
+use super::fault::Fault;
+use aya::programs::loaded_programs;
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use std::{fmt, io};
+
+/// An interface of our network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its index; a new one each time an interface is made.
+    pub index: u32,
+    /// The XDP program on it.
+    pub attached: Option<Attached>,
+}
+
+/// An XDP program on an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// How it runs.
+    pub mode: XdpMode,
+    /// The kernel's id of it.
+    pub program: u32,
+}
+
+impl fmt::Display for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = loaded_programs().filter_map(Result::ok).find(|program| program.id() == self.program);
+        match found.as_ref().and_then(|program| program.name_as_str()) {
+            Some(name) => write!(f, "{name:?}, id {}", self.program),
+            None => write!(f, "id {}", self.program),
+        }
+    }
+}
+
+/// Finds an interface by name.
+pub fn interface(name: &str) -> Result<Interface, Fault> {
+    match ask(name) {
+        Ok(interface) => Ok(interface),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) || error.kind() == io::ErrorKind::InvalidInput => {
+            Err(Fault::new("interface", name, "there is none of that name", "`ip link` lists what there is"))
+        }
+        Err(error) => Err(Fault::kernel(format!("rtnetlink, asked for {name}"), error)),
+    }
+}
+
+fn ask(name: &str) -> io::Result<Interface> {
+    // The kernel would cut a longer name; IFNAMSIZ counts the closing zero.
+    if name.is_empty() || name.len() > 15 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    let mut message = NetlinkMessage::new(header, RouteNetlinkMessage::GetLink(request).into());
+    message.finalize();
+    let mut octets = vec![0; message.buffer_len()];
+    message.serialize(&mut octets);
+
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.send_to(&octets, &SocketAddr::new(0, 0), 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
+    match answer.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(described(&link)),
+        NetlinkPayload::Error(error) => Err(error.to_io()),
+        _ => Err(io::Error::other("an answer to another question")),
+    }
+}
+
+fn described(link: &LinkMessage) -> Interface {
+    let xdp = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Xdp(xdp) => Some(xdp.as_slice()),
+        _ => None,
+    });
+    let attached = xdp.unwrap_or_default().iter().find_map(|attribute| match *attribute {
+        LinkXdp::SkbProgId(program) => Some(Attached { mode: XdpMode::Generic, program }),
+        LinkXdp::DrvProgId(program) | LinkXdp::HwProgId(program) => Some(Attached { mode: XdpMode::Native, program }),
+        _ => None,
+    });
+    Interface { index: link.header.index, attached }
+}

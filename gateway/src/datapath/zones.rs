@@ -1,0 +1,75 @@
+//! Which zone has which slot of the counters: kept beside them, so that a zone finds its counters again after a
+//! reload, a restart or an upgrade.
+
+use super::fault::Fault;
+use super::object;
+use super::pins::Pins;
+use aya::maps::{HashMap, MapData, MapError};
+use gate25_common::abi::{NO_ZONE, ZONE_ID_LENGTH, ZONE_SLOTS};
+use std::collections::BTreeMap;
+
+type Id = [u8; ZONE_ID_LENGTH];
+
+/// The slots of all zones that were ever counted.
+pub struct Slots {
+    map: HashMap<MapData, u32, Id>,
+    of: BTreeMap<String, u32>,
+}
+
+impl Slots {
+    /// The pinned ones.
+    pub fn pinned(pins: &Pins) -> Result<Self, Fault> {
+        let path = pins.tables().join("ZONES");
+        let map = if path.exists() {
+            aya::maps::Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
+        } else {
+            let map = HashMap::<MapData, u32, Id>::create(ZONE_SLOTS, 0).map_err(fault)?;
+            map.pin(&path).map_err(|error| Fault::kernel(path.display(), object::last(&error)))?;
+            aya::maps::Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
+        };
+        let mut slots = Self { map, of: BTreeMap::new() };
+        for entry in slots.map.iter() {
+            let (slot, id) = entry.map_err(fault)?;
+            let end = id.iter().position(|octet| *octet == 0).unwrap_or(id.len());
+            slots.of.insert(String::from_utf8_lossy(&id[..end]).into_owned(), slot);
+        }
+        Ok(slots)
+    }
+
+    /// A slot for each of the zones, in order. A new zone gets a free one, or that of a zone that is no longer in the
+    /// policy, whose counters then go on under the new name from where they are.
+    pub fn assign<'a>(&mut self, zones: impl Iterator<Item = &'a str> + Clone) -> Result<Vec<u32>, Fault> {
+        let mut assigned = Vec::new();
+        for id in zones.clone() {
+            let slot = match self.of.get(id) {
+                Some(slot) => *slot,
+                None => self.take(id, |other| zones.clone().any(|zone| zone == other))?,
+            };
+            assigned.push(slot);
+        }
+        Ok(assigned)
+    }
+
+    fn take(&mut self, id: &str, in_use: impl Fn(&str) -> bool) -> Result<u32, Fault> {
+        let taken: Vec<u32> = self.of.values().copied().collect();
+        let free = (NO_ZONE + 1..ZONE_SLOTS).find(|slot| !taken.contains(slot));
+        let slot = match free {
+            Some(slot) => slot,
+            None => {
+                let old = self.of.keys().find(|id| !in_use(id)).cloned();
+                old.and_then(|old| self.of.remove(&old)).ok_or_else(|| {
+                    Fault::new("zones", id, "there is no counter slot left", "a policy has at most 1,000 zones")
+                })?
+            }
+        };
+        let mut octets = [0; ZONE_ID_LENGTH];
+        octets.iter_mut().zip(id.bytes()).for_each(|(place, octet)| *place = octet);
+        self.map.insert(slot, octets, 0).map_err(fault)?;
+        self.of.insert(id.to_owned(), slot);
+        Ok(slot)
+    }
+}
+
+fn fault(error: MapError) -> Fault {
+    Fault::kernel("map ZONES", object::last(&error))
+}

@@ -1,0 +1,63 @@
+//! `/metrics` and `/healthz`.
+
+use crate::datapath::snapshot::Counters;
+use crate::metrics;
+use crate::status::{Shared, Status};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing::get};
+use serde_json::json;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// Serves until the process ends. The listener is bound already, so that a port in use is known before anything else.
+pub async fn serve(listener: TcpListener, status: Shared, counters: Counters) -> std::io::Result<()> {
+    let state = Arc::new(Page { status, counters });
+    let router = Router::new()
+        .route("/metrics", get(metrics_page))
+        .route("/healthz", get(health_page))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n") })
+        .with_state(state);
+    axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
+}
+
+struct Page {
+    status: Shared,
+    counters: Counters,
+}
+
+async fn metrics_page(State(page): State<Arc<Page>>) -> Response {
+    let status = page.status.lock().clone();
+    let zones = status.installed.as_ref().map(|installed| installed.zones.keys().copied().collect::<Vec<_>>());
+    let slots = std::iter::once(0).chain(zones.unwrap_or_default());
+    let text = page.counters.snapshot(slots).map_err(|fault| fault.to_string()).and_then(|snapshot| {
+        metrics::render(&status, &snapshot).map_err(|error| error.to_string())
+    });
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),
+    }
+}
+
+async fn health_page(State(page): State<Arc<Page>>) -> Response {
+    let status = page.status.lock().clone();
+    let code = if is_healthy(&status) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, [(header::CONTENT_TYPE, "application/json")], health(&status)).into_response()
+}
+
+fn is_healthy(status: &Status) -> bool {
+    status.installed.is_some() && !status.interfaces.is_empty() && status.interfaces.iter().all(|interface| interface.attached)
+}
+
+fn health(status: &Status) -> String {
+    let why = status.interfaces.iter().find_map(|interface| interface.why.clone());
+    let why = why.or_else(|| status.installed.is_none().then(|| "no policy is installed yet".to_owned()));
+    let body = json!({
+        "healthy": is_healthy(status),
+        "why": why,
+        "generation": status.installed.as_ref().map(|installed| installed.active.generation()),
+        "interfaces": status.interfaces,
+    });
+    format!("{body}\n")
+}

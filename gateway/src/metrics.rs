@@ -1,0 +1,121 @@
+//! [`Snapshot`] and [`Status`] → Prometheus text (contract section 4).
+
+use crate::datapath::snapshot::{Row, Snapshot};
+use crate::status::Status;
+use gate25_common::verdict::Direction;
+use prometheus::{Encoder, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
+
+type Result<T> = prometheus::Result<T>;
+
+const PACKETS: [&str; 7] = ["interface", "direction", "family", "zone", "verdict", "reason", "enforced"];
+
+/// Renders all metrics. Counters come from the kernel, so each scrape starts an empty registry and fills it.
+pub fn render(status: &Status, snapshot: &Snapshot) -> Result<String> {
+    let page = Page(Registry::new());
+    page.packets(status, snapshot)?;
+    page.rules(status, snapshot)?;
+    page.controller(status)?;
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&page.0.gather(), &mut text)?;
+    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+struct Page(Registry);
+
+impl Page {
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
+
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+        let gauge = GaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn packets(&self, status: &Status, snapshot: &Snapshot) -> Result<()> {
+        let packets = self.counter("gate25_packets_total", "Packets by verdict.", &PACKETS)?;
+        let bytes = self.counter("gate25_bytes_total", "Octets of frames by verdict.", &PACKETS)?;
+        let attempts = self.counter("gate25_attempts_total", "New SMTP connections by verdict.", &PACKETS)?;
+        let zones = status.installed.as_ref().map(|installed| &installed.zones);
+        for row in &snapshot.packets {
+            let zone = zones.and_then(|zones| zones.get(&row.zone)).map_or("", String::as_str);
+            let labels = labels(row, zone);
+            packets.with_label_values(&labels).inc_by(row.count.packets);
+            bytes.with_label_values(&labels).inc_by(row.count.bytes);
+            attempts.with_label_values(&labels).inc_by(row.count.attempts);
+        }
+        let actions = self.counter("gate25_actions_total", "Blocks carried out, by action.", &["interface", "action"])?;
+        for (interface, action, count) in &snapshot.actions {
+            actions.with_label_values(&[interface, action.label()]).inc_by(*count);
+        }
+        Ok(())
+    }
+
+    fn rules(&self, status: &Status, snapshot: &Snapshot) -> Result<()> {
+        let labels = ["rule", "kind"];
+        let packets = self.counter("gate25_rule_packets_total", "Packets for which a rule was named.", &labels)?;
+        let attempts =
+            self.counter("gate25_rule_attempts_total", "New SMTP connections for which a rule was named.", &labels)?;
+        let until =
+            self.gauge("gate25_rule_until_timestamp_seconds", "When a rule ends, in Unix time.", &["rule"])?;
+        let Some(installed) = &status.installed else { return Ok(()) };
+        for (number, rule) in &installed.rules {
+            let count = snapshot.rules.get(number).copied().unwrap_or_default();
+            let labels = [rule.id.as_str(), rule.kind.label()];
+            packets.with_label_values(&labels).inc_by(count.packets);
+            attempts.with_label_values(&labels).inc_by(count.attempts);
+            if let Some(end) = rule.until {
+                until.with_label_values(&[&rule.id]).set(end.as_duration().as_secs_f64());
+            }
+        }
+        Ok(())
+    }
+
+    fn controller(&self, status: &Status) -> Result<()> {
+        self.gauge("gate25_build_info", "The version that runs; always 1.", &["version"])?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        let reloads = self.counter("gate25_policy_reloads_total", "Reloads of the policy, by result.", &["result"])?;
+        reloads.with_label_values(&["ok"]).inc_by(status.reloads_done);
+        reloads.with_label_values(&["refused"]).inc_by(status.reloads_refused);
+        let attached =
+            self.gauge("gate25_attached", "Whether the program is on the interface.", &["interface", "mode"])?;
+        for interface in &status.interfaces {
+            let labels = [interface.name.as_str(), interface.mode.label()];
+            attached.with_label_values(&labels).set(f64::from(u8::from(interface.attached)));
+        }
+        let Some(installed) = &status.installed else { return Ok(()) };
+        self.gauge("gate25_policy_info", "The policy in force; always 1.", &["digest"])?
+            .with_label_values(&[&installed.digest])
+            .set(1.0);
+        self.gauge("gate25_policy_generation", "Policies installed since the tables were made.", &[])?
+            .with_label_values::<&str>(&[])
+            .set(f64::from(installed.active.generation()));
+        let loaded = installed.loaded.map_or(0.0, |loaded| loaded.as_duration().as_secs_f64());
+        self.gauge("gate25_policy_loaded_timestamp_seconds", "When the policy in force was loaded, in Unix time.", &[])?
+            .with_label_values::<&str>(&[])
+            .set(loaded);
+        let entries = self.gauge("gate25_table_entries", "Entries of a table in force.", &["table"])?;
+        let capacity = self.gauge("gate25_table_capacity", "Entries that a table can have.", &["table"])?;
+        for (table, used, room) in &installed.tables {
+            entries.with_label_values(&[table]).set(*used as f64);
+            capacity.with_label_values(&[table]).set(*room as f64);
+        }
+        Ok(())
+    }
+}
+
+fn labels<'a>(row: &'a Row, zone: &'a str) -> [&'a str; 7] {
+    [
+        row.interface.as_str(),
+        Direction::Egress.label(),
+        row.family.label(),
+        zone,
+        row.decision.label(),
+        row.reason.label(),
+        if row.enforced { "true" } else { "false" },
+    ]
+}

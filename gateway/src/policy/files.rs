@@ -1,0 +1,217 @@
+//! The files of a policy: which there are, what is in them, and the lists they name.
+
+use super::problem::{Fault, Position, Problem, Report, Why};
+use super::validate::{self, Source, prefix};
+use super::{Policy, yaml};
+use ipnetwork::IpNetwork;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// The most octets of one file that are read.
+const MAX_FILE: u64 = 64 << 20;
+
+/// A valid policy and what to say about it all the same.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// What does not stop it.
+    pub warnings: Vec<Problem>,
+}
+
+/// Why there is no policy.
+#[derive(Debug)]
+pub struct Refused {
+    /// Every problem; never empty. Over [`super::problem::MAX_LISTED`], the rest is counted in one last entry.
+    pub problems: Vec<Problem>,
+    /// What would not have stopped it.
+    pub warnings: Vec<Problem>,
+    /// Every file that was read or could not be, the policy's own first: a change of any can mend the policy.
+    pub sources: Vec<PathBuf>,
+}
+
+/// Reads and checks a policy: one file, or a directory whose `*.yaml` and `*.yml` files are merged in name order.
+pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    let mut report = Report::default();
+    let mut inputs = Inputs::default();
+    let mut files = Vec::new();
+    let mut complete = true;
+    for file in list(path, &mut inputs, &mut report) {
+        let read = slurp(&file).map_err(|fault| *fault).and_then(|text| Ok((yaml::parse(&text)?, text)));
+        inputs.add(&file);
+        match read {
+            Ok((root, text)) => files.push(Source::read(file, text, root, &mut report)),
+            Err(fault) => {
+                complete = false;
+                report.refuse(&file, fault);
+            }
+        }
+    }
+    complete &= !report.is_refused() || !files.is_empty();
+    let mut policy = validate::validate(&files, complete, &mut inputs, &mut report);
+    let Inputs { sources, hasher, .. } = inputs;
+    let refused = report.is_refused();
+    let (problems, warnings) = report.finish(path, &sources);
+    if refused {
+        return Err(Refused { problems, warnings, sources });
+    }
+    policy.digest = hasher
+        .finalize()
+        .iter()
+        .flat_map(|octet| [octet >> 4, octet & 15])
+        .filter_map(|half| char::from_digit(half.into(), 16))
+        .collect();
+    policy.sources = sources;
+    Ok(Loaded { policy, warnings })
+}
+
+/// The policy files at `path`, which is a file itself or a directory.
+fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    inputs.add(path);
+    let names = fs::read_dir(path).and_then(|entries| {
+        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
+    });
+    let mut names = match names {
+        Ok(names) => names,
+        Err(error) => {
+            report.refuse(path, whole_file(path, unreadable(path, &error)));
+            return Vec::new();
+        }
+    };
+    names.retain(|name| {
+        let octets = name.as_encoded_bytes();
+        !octets.starts_with(b".") && (octets.ends_with(b".yaml") || octets.ends_with(b".yml"))
+    });
+    names.sort();
+    let files: Vec<PathBuf> =
+        names.iter().map(|name| path.join(name)).filter(|file| !file.is_dir()).collect();
+    if files.is_empty() {
+        let why = Why::new("is a directory without *.yaml or *.yml files", "put a policy file into it");
+        report.refuse(path, whole_file(path, why));
+    }
+    files
+}
+
+/// What a policy is made of, as it is read: the order of `sources` is that of the digest.
+#[derive(Default)]
+pub(super) struct Inputs {
+    sources: Vec<PathBuf>,
+    hasher: Sha256,
+    digested: usize,
+    lists: HashMap<PathBuf, Option<Rc<[IpNetwork]>>>,
+}
+
+impl Inputs {
+    fn add(&mut self, file: &Path) {
+        if !self.sources.iter().any(|source| source == file) {
+            self.sources.push(file.to_owned());
+        }
+    }
+
+    /// Adds a file's octets to the digest, which of a single file is the plain SHA-256. NUL, which no file may hold,
+    /// keeps files apart: a line that moves from one list to the next is a change.
+    pub(super) fn digest(&mut self, octets: &[u8]) {
+        if self.digested > 0 {
+            self.hasher.update([0]);
+        }
+        self.hasher.update(octets);
+        self.digested += 1;
+    }
+
+    /// The prefixes in a list file; `None` when it has been refused.
+    pub(super) fn list(&mut self, file: &Path, report: &mut Report) -> Option<Rc<[IpNetwork]>> {
+        if let Some(list) = self.lists.get(file) {
+            return list.clone();
+        }
+        self.add(file);
+        let list = match slurp(file) {
+            Ok(octets) => {
+                self.digest(&octets);
+                prefixes(file, &octets, report)
+            }
+            Err(fault) => {
+                report.refuse(file, *fault);
+                None
+            }
+        };
+        self.lists.insert(file.to_owned(), list.clone());
+        list
+    }
+}
+
+/// One prefix a line; `#` begins a comment.
+fn prefixes(file: &Path, octets: &[u8], report: &mut Report) -> Option<Rc<[IpNetwork]>> {
+    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
+    let mut list = Vec::new();
+    let mut sound = true;
+    for (index, line) in octets.split(|&octet| octet == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line);
+        let written = line.split('#').next().unwrap_or_default();
+        let text = written.trim();
+        if text.is_empty() {
+            continue;
+        }
+        match prefix::parse(text) {
+            Ok(prefix) => list.push(prefix),
+            Err(why) => {
+                sound = false;
+                let column = written.chars().take_while(|c| c.is_whitespace()).count() + 1;
+                let at = Position { line: index + 1, column };
+                let place = format!("line {}", at.line);
+                report.refuse(file, Fault { at, place, value: text.to_owned(), why });
+            }
+        }
+    }
+    sound.then(|| list.into())
+}
+
+/// A regular file's octets. Nothing else is opened: reading a FIFO would wait, a device might never end.
+fn slurp(path: &Path) -> Result<Vec<u8>, Box<Fault>> {
+    let read = || -> io::Result<Result<Vec<u8>, Why>> {
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() {
+            return Ok(Err(Why::new("is a directory, not a file", "name a file")));
+        }
+        if !metadata.is_file() {
+            return Ok(Err(Why::new("is not a regular file", "put what it gives into a file")));
+        }
+        let mut octets = Vec::new();
+        File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut octets)?;
+        if octets.len() as u64 > MAX_FILE {
+            let cause = format!("is larger than {} MiB", MAX_FILE >> 20);
+            return Ok(Err(Why::new(cause, "split it, and keep long lists of prefixes in *_file lists")));
+        }
+        Ok(Ok(octets))
+    };
+    let octets = read().unwrap_or_else(|error| Err(unreadable(path, &error)));
+    octets.map_err(|why| Box::new(whole_file(path, why)))
+}
+
+fn whole_file(path: &Path, why: Why) -> Fault {
+    Fault { at: Position::START, place: "file".into(), value: path.display().to_string(), why }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Why {
+    match error.kind() {
+        ErrorKind::NotFound => fs::read_link(path).map_or_else(
+            |_| Why::new("does not exist", "check the path"),
+            |target| Why::new(format!("is a symlink to nothing: {}", target.display()), "mend the symlink"),
+        ),
+        ErrorKind::PermissionDenied => Why::new(
+            "may not be read",
+            "make it and the directories above it readable for the user gate25 runs as",
+        ),
+        _ => {
+            let text = error.to_string().to_lowercase();
+            let cause = text.split(" (os error").next().unwrap_or_default();
+            Why::new(format!("cannot be read: {cause}"), "check the path and the file system")
+        }
+    }
+}

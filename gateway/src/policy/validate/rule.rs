@@ -1,0 +1,167 @@
+//! Relays, exceptions and blocks.
+
+use super::fields::{Role, id, instant, period, prefixes, scope, word, zone_scope};
+use super::{Check, Ids, MAX_RULES, Zones, at_most};
+use crate::policy::document;
+use crate::policy::files::Inputs;
+use crate::policy::problem::Why;
+use crate::policy::{Block, Exception, Kind, Policy, Relay, Scope};
+
+const KINDS: &[(&str, Kind)] =
+    &[("university", Kind::University), ("business", Kind::Business), ("other", Kind::Other)];
+
+const SUBSCRIBERS: Role =
+    Role { any: false, if_empty: "list prefixes; for every subscriber leave the key out" };
+
+/// All rules of one file, into `policy`.
+pub(super) fn rules<'a>(
+    check: &mut Check<'a, '_>,
+    zones: &Zones,
+    ids: &mut Ids<'a>,
+    inputs: &mut Inputs,
+    policy: &mut Policy,
+) {
+    let count = policy.relays.len() + policy.exceptions.len() + policy.blocks.len();
+    let document = &check.source.document;
+    let places = |key: &'static str, length: usize| (0..length).map(move |index| format!("{key}[{index}]"));
+    let all = places("relays", document.relays.len())
+        .chain(places("exceptions", document.exceptions.len()))
+        .chain(places("blocks", document.blocks.len()));
+    if let Some(place) = MAX_RULES.checked_sub(count).and_then(|room| all.clone().nth(room)) {
+        let remedy = "merge rules that share their zones and dates, with *_file lists";
+        at_most(check, MAX_RULES, MAX_RULES, &place, "relays, exceptions and blocks", remedy);
+    }
+    for (place, written) in places("relays", usize::MAX).zip(&document.relays) {
+        policy.relays.push(relay(check, zones, ids, &place, written));
+    }
+    for (place, written) in places("exceptions", usize::MAX).zip(&document.exceptions) {
+        policy.exceptions.push(exception(check, zones, ids, inputs, &place, written));
+    }
+    for (place, written) in places("blocks", usize::MAX).zip(&document.blocks) {
+        policy.blocks.push(block(check, zones, ids, inputs, &place, written));
+    }
+}
+
+fn relay<'a>(
+    check: &mut Check<'a, '_>,
+    zones: &Zones,
+    ids: &mut Ids<'a>,
+    place: &str,
+    written: &'a document::Relay,
+) -> Relay {
+    let at = |key: &str| format!("{place}.{key}");
+    let role = Role { any: false, if_empty: "list the relay's addresses, as [\"192.0.2.25\"]" };
+    let addresses = prefixes(check, &at("addresses"), written.addresses.as_ref(), role);
+    let relay = Relay {
+        id: id(check, ids, place, written.id.as_deref()),
+        zones: zone_scope(check, zones, place, written.zones.as_ref()),
+        addresses: addresses.unwrap_or_default().into_iter().map(|(_, prefix)| prefix).collect(),
+    };
+    check.later(
+        &at("names"),
+        written.names.as_ref().map(|_| "(given)"),
+        "write the relay's addresses for now",
+    );
+    check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
+    if written.addresses.is_none() && written.names.is_none() && !check.source.is_refused(&at("names")) {
+        check.missing(&at("addresses"), role.if_empty);
+    }
+    relay
+}
+
+fn exception<'a>(
+    check: &mut Check<'a, '_>,
+    zones: &Zones,
+    ids: &mut Ids<'a>,
+    inputs: &mut Inputs,
+    place: &str,
+    written: &'a document::Exception,
+) -> Exception {
+    let at = |key: &str| format!("{place}.{key}");
+    let role = Role { any: true, if_empty: "list prefixes; for everywhere write destinations: any" };
+    let subscribers = (written.subscribers.as_ref(), written.subscribers_file.as_deref());
+    let destinations = (written.destinations.as_ref(), written.destinations_file.as_deref());
+    let id = id(check, ids, place, written.id.as_deref());
+    let zones = zone_scope(check, zones, place, written.zones.as_ref());
+    let kind = word(check, &at("kind"), written.kind.as_deref(), KINDS).unwrap_or_default();
+    let (from, until) = period(check, place, written.from.as_deref(), written.until.as_deref());
+    let subscribers = scope(check, inputs, &at("subscribers"), subscribers, SUBSCRIBERS);
+    let named = written.names.is_some() || written.mx.is_some();
+    if destinations == (None, None)
+        && !named
+        && !any_refused(check, place, &["destinations_file", "names", "mx"])
+    {
+        check.missing(&at("destinations"), "list prefixes, as [\"198.51.100.0/24\"], or write any");
+    }
+    let destinations = scope(check, inputs, &at("destinations"), destinations, role);
+    match (written.until.as_deref(), written.permanent) {
+        (Some(_), Some(true)) => {
+            check.problem(&at("permanent"), "true", Why::new("contradicts until", "keep one of the two"));
+        }
+        (None, None | Some(false)) if !any_refused(check, place, &["permanent"]) => {
+            check.missing(&at("until"), "write until: \"2004-07-28T00:00:00-07:00\", or permanent: true");
+        }
+        _ => {}
+    }
+    instant(check, &at("review_by"), written.review_by.as_deref());
+    exception_later(check, place, written);
+    for (key, text) in [("owner", &written.owner), ("reason", &written.reason)] {
+        if text.as_deref().is_none_or(|text| text.trim().is_empty()) {
+            check.advise(
+                &at(key),
+                "(missing)",
+                "should be there for whoever reviews this",
+                &format!("add {key}: ..."),
+            );
+        }
+    }
+    Exception { id, kind, zones, subscribers, destinations, from, until }
+}
+
+/// What exceptions may have in later versions.
+fn exception_later(check: &mut Check, place: &str, written: &document::Exception) {
+    let at = |key: &str| format!("{place}.{key}");
+    let limit = written.max_new_connections_per_minute.map(|limit| limit.to_string());
+    let remedy = "write destinations with its addresses for now";
+    check.later(&at("names"), written.names.as_ref().map(|_| "(given)"), remedy);
+    check.later(&at("mx"), written.mx.as_ref().map(|_| "(given)"), remedy);
+    check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
+    check.later(&at("max_new_connections_per_minute"), limit.as_deref(), "leave it out: there is no limit");
+}
+
+fn block<'a>(
+    check: &mut Check<'a, '_>,
+    zones: &Zones,
+    ids: &mut Ids<'a>,
+    inputs: &mut Inputs,
+    place: &str,
+    written: &'a document::Block,
+) -> Block {
+    let at = |key: &str| format!("{place}.{key}");
+    let role = Role { any: true, if_empty: "list prefixes; for everywhere leave the key out" };
+    let subscribers = (written.subscribers.as_ref(), written.subscribers_file.as_deref());
+    let destinations = (written.destinations.as_ref(), written.destinations_file.as_deref());
+    let keys = ["destinations", "destinations_file", "subscribers", "subscribers_file"];
+    let nothing =
+        destinations == (None, None) && subscribers == (None, None) && !any_refused(check, place, &keys);
+    let id = id(check, ids, place, written.id.as_deref());
+    let zones = zone_scope(check, zones, place, written.zones.as_ref());
+    let (from, until) = period(check, place, written.from.as_deref(), written.until.as_deref());
+    let subscribers = scope(check, inputs, &at("subscribers"), subscribers, SUBSCRIBERS);
+    let destinations = scope(check, inputs, &at("destinations"), destinations, role);
+    if nothing {
+        check.missing(&at("destinations"), "list destinations or subscribers, as [\"198.51.100.66\"]");
+    } else if (&subscribers, &destinations) == (&Scope::Every, &Scope::Every) {
+        let why = Why::new("blocks everyone from everywhere", "list subscribers, or some destinations");
+        check.problem(&at("destinations"), "any", why);
+    }
+    if written.reason.as_deref().is_none_or(|text| text.trim().is_empty()) {
+        let cause = "should be there for whoever reviews this";
+        check.advise(&at("reason"), "(missing)", cause, "add reason: ...");
+    }
+    Block { id, zones, subscribers, destinations, from, until }
+}
+
+fn any_refused(check: &Check, place: &str, keys: &[&str]) -> bool {
+    keys.iter().any(|key| check.source.is_refused(&format!("{place}.{key}")))
+}

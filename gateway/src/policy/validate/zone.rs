@@ -1,0 +1,136 @@
+//! The zones: [`document::Zone`](crate::policy::document::Zone) → [`Zone`].
+
+use super::fields::{Role, id, prefixes, word};
+use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most};
+use crate::policy::document;
+use crate::policy::problem::{Report, Why};
+use crate::policy::{Action, Mode, Zone};
+use ipnetwork::IpNetwork;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// Where a zone's prefix stands: the zone's number in the policy, and its place.
+type Owners<'a> = HashMap<IpNetwork, (usize, &'a Source, String)>;
+
+/// All zones of all files, into `policy`.
+pub(super) fn zones<'a>(
+    sources: &'a [Source],
+    complete: bool,
+    policy: &mut Vec<Zone>,
+    report: &mut Report,
+) -> Zones<'a> {
+    let mut zones = Zones { index: HashMap::new(), complete };
+    let (mut ids, mut owners) = (Ids::new(), Owners::new());
+    for source in sources {
+        zones.complete &= !source.is_refused("zones");
+        for (number, written) in source.document.zones.iter().enumerate() {
+            let check = &mut Check { source, report };
+            let place = format!("zones[{number}]");
+            at_most(
+                check,
+                MAX_ZONES,
+                policy.len(),
+                &place,
+                "zones",
+                "merge zones that share relays and defaults",
+            );
+            let zone = Zone {
+                id: id(check, &mut ids, &place, written.id.as_deref()),
+                subscribers: subscribers(check, &mut owners, policy, &place, written),
+                mode: word(check, &format!("{place}.mode"), written.mode.as_deref(), MODES)
+                    .unwrap_or(Mode::Monitor),
+                action: action(check, &format!("{place}.action"), written.action.as_deref()),
+            };
+            later(check, &place, written);
+            if let Some(id) = written.id.as_deref().filter(|id| *id == zone.id && !id.is_empty()) {
+                zones.index.insert(id, policy.len());
+            }
+            zones.complete &= written.id.is_some() && !source.is_refused(&format!("{place}.id"));
+            policy.push(zone);
+        }
+    }
+    zones
+}
+
+const MODES: &[(&str, Mode)] = &[("monitor", Mode::Monitor), ("enforce", Mode::Enforce)];
+
+fn action(check: &mut Check, place: &str, written: Option<&str>) -> Action {
+    const ACTIONS: [Action; 5] = [Action::Drop, Action::Reset, Action::Icmp, Action::Notice, Action::Relay];
+    let action =
+        word(check, place, written, &ACTIONS.map(|action| (action.label(), action))).unwrap_or(Action::Drop);
+    if !matches!(action, Action::Drop | Action::Reset) {
+        check.later(place, Some(action.label()), "write drop or reset for now");
+    }
+    action
+}
+
+/// The prefixes of a zone, none of which is in another.
+fn subscribers<'a>(
+    check: &mut Check<'a, '_>,
+    owners: &mut Owners<'a>,
+    zones: &[Zone],
+    place: &str,
+    written: &document::Zone,
+) -> Vec<IpNetwork> {
+    let place = format!("{place}.subscribers");
+    let role = Role { any: false, if_empty: "list the prefixes of the zone, as [\"203.0.113.0/24\"]" };
+    let Some(list) = prefixes(check, &place, written.subscribers.as_ref(), role) else {
+        check.missing(&place, role.if_empty);
+        return Vec::new();
+    };
+    let mut own = Vec::with_capacity(list.len());
+    for (index, prefix) in list {
+        let here = format!("{place}[{index}]");
+        match owners.entry(prefix) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((zones.len(), check.source, here));
+                own.push(prefix);
+            }
+            Entry::Occupied(other) => {
+                let (zone, source, there) = other.get();
+                let remedy = format!("keep one; the other is at {}", source.whereabouts(there));
+                match zones.get(*zone) {
+                    Some(zone) => {
+                        let cause = format!("is a prefix of zone {} already", zone.id);
+                        check.problem(&here, &prefix.to_string(), Why::new(cause, remedy));
+                    }
+                    None => check.advise(&here, &prefix.to_string(), "is listed twice", &remedy),
+                }
+            }
+        }
+    }
+    own
+}
+
+/// What zones may have in later versions.
+fn later(check: &mut Check, place: &str, written: &document::Zone) {
+    const ACTION: &str = "leave it out, and write action: drop or reset for now";
+    let at = |key: &str| format!("{place}.{key}");
+    let return_path = word(
+        check,
+        &at("return_path"),
+        written.return_path.as_deref(),
+        &[("off", None), ("monitor", Some("monitor")), ("enforce", Some("enforce"))],
+    );
+    check.later(&at("return_path"), return_path.flatten(), "write off, or leave it out");
+    check.later(&at("relay_to"), written.relay_to.as_ref().map(|_| "(given)"), ACTION);
+    check.later(&at("notice"), written.notice.as_ref().map(|_| "(given)"), ACTION);
+    let limit = written.relay_max_new_connections_per_minute.map(|limit| limit.to_string());
+    check.later(
+        &at("relay_max_new_connections_per_minute"),
+        limit.as_deref(),
+        "leave it out: there is no limit",
+    );
+    if let Some(bits) = written.subscriber_prefix_v6 {
+        let (place, bits) = (at("subscriber_prefix_v6"), bits.to_string());
+        if (1..=128).contains(&written.subscriber_prefix_v6.unwrap_or_default()) {
+            check.advise(&place, &bits, "has no effect until a later version", "keep it, or leave it out");
+        } else {
+            check.problem(
+                &place,
+                &bits,
+                Why::new("is not a length of an IPv6 prefix", "write a number from 1 to 128"),
+            );
+        }
+    }
+}

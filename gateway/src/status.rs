@@ -1,0 +1,70 @@
+//! What the controller knows of itself, for `/metrics` and `/healthz`.
+
+use crate::datapath::attach::XdpMode;
+use crate::tables::Rule;
+use gate25_common::abi::Active;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The controller writes it, HTTP reads it.
+#[derive(Debug, Clone, Default)]
+pub struct Shared(Arc<Mutex<Status>>);
+
+impl Shared {
+    /// Exclusive access, for moments.
+    #[must_use]
+    pub fn lock(&self) -> MutexGuard<'_, Status> {
+        // Nothing panics while it holds the lock; and if it did, the numbers would still be of use.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of the controller.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// What is in force.
+    pub installed: Option<Arc<Installed>>,
+    /// Reloads that took effect.
+    pub reloads_done: u64,
+    /// Reloads that were refused.
+    pub reloads_refused: u64,
+    /// A line an interface.
+    pub interfaces: Vec<Interface>,
+}
+
+/// A policy in force.
+#[derive(Debug, Clone, Default)]
+pub struct Installed {
+    /// SHA-256 of the merged policy.
+    pub digest: String,
+    /// The generation.
+    pub active: Active,
+    /// When it was loaded.
+    pub loaded: Option<Timestamp>,
+    /// Rules by number.
+    pub rules: HashMap<u64, Rule>,
+    /// Zone ids by slot.
+    pub zones: HashMap<u32, String>,
+    /// Table, entries, capacity.
+    pub tables: Vec<(&'static str, usize, usize)>,
+}
+
+/// An interface's state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// How it was asked to run.
+    #[serde(serialize_with = "label")]
+    pub mode: XdpMode,
+    /// Whether the program is on it.
+    pub attached: bool,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+fn label<S: serde::Serializer>(mode: &XdpMode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(mode.label())
+}

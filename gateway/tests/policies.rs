@@ -1,0 +1,63 @@
+//! Every policy shipped: the good ones load, and each wrong one gets exactly the message beside it.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
+
+use gate25::command::check::check;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Messages name files as seen from the root of the repository.
+fn at_root() {
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the root");
+}
+
+/// The files of `folder` with that extension, without it.
+fn stems(folder: &str, extension: &str) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(folder).expect(folder);
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .map(|p| p.with_extension(""))
+        .collect()
+}
+
+/// What `check` gives: whether the policy is valid, stdout, stderr.
+fn checked(policy: &Path) -> (bool, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ok = check(policy, &mut out, &mut err).expect("memory takes everything");
+    (ok, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
+}
+
+#[test]
+fn shipped_policies_are_valid_and_draw_no_warning() {
+    at_root();
+    let policies = stems("policies", "yaml");
+    assert!(policies.len() >= 2, "{policies:?}");
+    for policy in policies {
+        let (ok, out, err) = checked(&policy.with_extension("yaml"));
+        assert!(ok && err.is_empty(), "{err}");
+        assert!(out.contains(": ok: "), "{out}");
+    }
+}
+
+#[test]
+fn every_mistake_has_its_message() {
+    at_root();
+    let wrong = stems("policies/invalid", "yaml");
+    assert_eq!(
+        wrong,
+        stems("policies/invalid", "message"),
+        "each NAME.yaml has its NAME.message and vice versa"
+    );
+    assert!(wrong.len() > 80, "{}", wrong.len());
+    let mut differences = Vec::new();
+    for policy in &wrong {
+        let expected = fs::read_to_string(policy.with_extension("message")).expect("the message");
+        let (ok, _, err) = checked(&policy.with_extension("yaml"));
+        if ok || err != expected || expected.is_empty() {
+            differences.push(format!("{}\n  expected {expected}  got      {err}", policy.display()));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.concat());
+}
