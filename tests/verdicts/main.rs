@@ -6,6 +6,7 @@ mod dates;
 mod ethernet;
 mod expect;
 mod extensions;
+mod frames;
 mod ipv4;
 mod ipv6;
 mod large;

@@ -48,7 +48,7 @@ exceptions:
     subscribers: ["203.0.113.32/28", "2001:db8:132::/48"]
     destinations: ["198.19.10.0/24", "2001:db8:10::/48"]
     until: "2004-07-28T00:00:00-07:00"
-  - {id: gone-any, subscribers: ["203.0.113.48", "2001:db8:148::48", "2001:db8:148::/48"], destinations: any, until: "2004-07-28T00:00:00Z"}
+  - {id: gone-any, subscribers: ["203.0.113.48", "2001:db8:168::/48"], destinations: any, until: "2004-07-28T00:00:00Z"}
   - {id: began, destinations: ["198.19.12.0/24"], from: "2004-01-01T00:00:00Z", permanent: true}
 blocks:
   - {id: bad-host, destinations: ["198.51.100.66", "192.0.2.66", "2001:db8:ca::66", "2001:db8:53::66"]}
