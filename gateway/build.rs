@@ -10,7 +10,9 @@ fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let workspace = manifest.parent().unwrap_or(Path::new("."));
     let target_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("ebpf");
-    for source in ["gateway-ebpf", "gateway-common", "Cargo.lock", "xtask/src/toolchain.rs", ".tools/bin/bpf-linker"] {
+    for source in
+        ["gateway-ebpf", "gateway-common", "Cargo.lock", "xtask/src/toolchain.rs", ".tools/bin/bpf-linker"]
+    {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     let toolchain = toolchain::find(workspace).unwrap_or_else(|missing| fail(&missing.to_string()));

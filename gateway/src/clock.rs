@@ -34,7 +34,8 @@ mod tests {
     #[test]
     fn a_step_is_told_from_time_that_passes() {
         let before = now();
-        let later = Clock { wall: before.wall + SignedDuration::from_secs(60), boot: before.boot + 60_000_000_000 };
+        let later =
+            Clock { wall: before.wall + SignedDuration::from_secs(60), boot: before.boot + 60_000_000_000 };
         assert_eq!(stepped(before, later), None);
         let set_back = Clock { wall: before.wall - SignedDuration::from_secs(3600), boot: before.boot };
         assert_eq!(stepped(before, set_back), Some(-3600.0));

@@ -143,20 +143,46 @@ impl Unusable {
 pub fn read(file: &Path) -> Result<Config, Unusable> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
-        .map_err(|error| Unusable::new(shown, error, "--config names a YAML file, as deploy/gate25.yaml"))?;
+        .map_err(|error| Unusable::new(&shown, error, "--config names a YAML file, as deploy/gate25.yaml"))?;
     let config: Config = serde_yaml::from_str(&text).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
         let remedy = "keys: policy, interfaces, enforce, listen, control, pin, state, events";
         Unusable(format!("{shown}:{line}:{column}: {}", Unusable::new("node", error, remedy)))
     })?;
-    config.checked()
+    Ok(config)
 }
 
 impl Config {
+    /// The defaults, without an interface.
+    #[must_use]
+    pub fn of(policy: PathBuf) -> Self {
+        Self {
+            policy,
+            interfaces: Vec::new(),
+            enforce: yes(),
+            listen: default_listen(),
+            control: default_control(),
+            pin: default_pin(),
+            state: default_state(),
+            events: None,
+        }
+    }
+
     /// What types cannot say.
     pub fn checked(self) -> Result<Self, Unusable> {
+        if self.policy.as_os_str().is_empty() {
+            return Err(Unusable::new(
+                "policy",
+                "is not named",
+                "give --config FILE, or --policy and --interface",
+            ));
+        }
         if self.interfaces.is_empty() {
-            return Err(Unusable::new("interfaces", "there is none", "name the subscriber side, as `- name: eth1`"));
+            return Err(Unusable::new(
+                "interfaces",
+                "there is none",
+                "name the subscriber side, as `- name: eth1`",
+            ));
         }
         for (index, interface) in self.interfaces.iter().enumerate() {
             if self.interfaces[..index].iter().any(|other| other.name == interface.name) {

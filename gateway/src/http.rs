@@ -29,13 +29,18 @@ struct Page {
 
 async fn metrics_page(State(page): State<Arc<Page>>) -> Response {
     let status = page.status.lock().clone();
-    let zones = status.installed.as_ref().map(|installed| installed.zones.keys().copied().collect::<Vec<_>>());
+    let zones =
+        status.installed.as_ref().map(|installed| installed.zones.keys().copied().collect::<Vec<_>>());
     let slots = std::iter::once(0).chain(zones.unwrap_or_default());
-    let text = page.counters.snapshot(slots).map_err(|fault| fault.to_string()).and_then(|snapshot| {
-        metrics::render(&status, &snapshot).map_err(|error| error.to_string())
-    });
+    let text = page
+        .counters
+        .snapshot(slots)
+        .map_err(|fault| fault.to_string())
+        .and_then(|snapshot| metrics::render(&status, &snapshot).map_err(|error| error.to_string()));
     match text {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),
     }
 }
@@ -47,7 +52,9 @@ async fn health_page(State(page): State<Arc<Page>>) -> Response {
 }
 
 fn is_healthy(status: &Status) -> bool {
-    status.installed.is_some() && !status.interfaces.is_empty() && status.interfaces.iter().all(|interface| interface.attached)
+    status.installed.is_some()
+        && !status.interfaces.is_empty()
+        && status.interfaces.iter().all(|interface| interface.attached)
 }
 
 fn health(status: &Status) -> String {

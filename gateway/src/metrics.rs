@@ -47,7 +47,8 @@ impl Page {
             bytes.with_label_values(&labels).inc_by(row.count.bytes);
             attempts.with_label_values(&labels).inc_by(row.count.attempts);
         }
-        let actions = self.counter("gate25_actions_total", "Blocks carried out, by action.", &["interface", "action"])?;
+        let actions =
+            self.counter("gate25_actions_total", "Blocks carried out, by action.", &["interface", "action"])?;
         for (interface, action, count) in &snapshot.actions {
             actions.with_label_values(&[interface, action.label()]).inc_by(*count);
         }
@@ -56,9 +57,13 @@ impl Page {
 
     fn rules(&self, status: &Status, snapshot: &Snapshot) -> Result<()> {
         let labels = ["rule", "kind"];
-        let packets = self.counter("gate25_rule_packets_total", "Packets for which a rule was named.", &labels)?;
-        let attempts =
-            self.counter("gate25_rule_attempts_total", "New SMTP connections for which a rule was named.", &labels)?;
+        let packets =
+            self.counter("gate25_rule_packets_total", "Packets for which a rule was named.", &labels)?;
+        let attempts = self.counter(
+            "gate25_rule_attempts_total",
+            "New SMTP connections for which a rule was named.",
+            &labels,
+        )?;
         let until =
             self.gauge("gate25_rule_until_timestamp_seconds", "When a rule ends, in Unix time.", &["rule"])?;
         let Some(installed) = &status.installed else { return Ok(()) };
@@ -78,11 +83,15 @@ impl Page {
         self.gauge("gate25_build_info", "The version that runs; always 1.", &["version"])?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let reloads = self.counter("gate25_policy_reloads_total", "Reloads of the policy, by result.", &["result"])?;
+        let reloads =
+            self.counter("gate25_policy_reloads_total", "Reloads of the policy, by result.", &["result"])?;
         reloads.with_label_values(&["ok"]).inc_by(status.reloads_done);
         reloads.with_label_values(&["refused"]).inc_by(status.reloads_refused);
-        let attached =
-            self.gauge("gate25_attached", "Whether the program is on the interface.", &["interface", "mode"])?;
+        let attached = self.gauge(
+            "gate25_attached",
+            "Whether the program is on the interface.",
+            &["interface", "mode"],
+        )?;
         for interface in &status.interfaces {
             let labels = [interface.name.as_str(), interface.mode.label()];
             attached.with_label_values(&labels).set(f64::from(u8::from(interface.attached)));
@@ -95,9 +104,13 @@ impl Page {
             .with_label_values::<&str>(&[])
             .set(f64::from(installed.active.generation()));
         let loaded = installed.loaded.map_or(0.0, |loaded| loaded.as_duration().as_secs_f64());
-        self.gauge("gate25_policy_loaded_timestamp_seconds", "When the policy in force was loaded, in Unix time.", &[])?
-            .with_label_values::<&str>(&[])
-            .set(loaded);
+        self.gauge(
+            "gate25_policy_loaded_timestamp_seconds",
+            "When the policy in force was loaded, in Unix time.",
+            &[],
+        )?
+        .with_label_values::<&str>(&[])
+        .set(loaded);
         let entries = self.gauge("gate25_table_entries", "Entries of a table in force.", &["table"])?;
         let capacity = self.gauge("gate25_table_capacity", "Entries that a table can have.", &["table"])?;
         for (table, used, room) in &installed.tables {

@@ -70,7 +70,10 @@ impl<T: Copy> Prefixes<T> {
 
     /// All of one family.
     pub fn iter(&self, ipv6: bool) -> impl Iterator<Item = (IpNetwork, T)> {
-        self.entries.iter().filter(move |(prefix, _)| prefix.is_ipv6() == ipv6).map(|(prefix, value)| (*prefix, *value))
+        self.entries
+            .iter()
+            .filter(move |(prefix, _)| prefix.is_ipv6() == ipv6)
+            .map(|(prefix, value)| (*prefix, *value))
     }
 
     /// How many of one family.
@@ -91,7 +94,9 @@ fn covering(address: IpAddr, length: u8) -> IpNetwork {
         IpAddr::V6(address) => {
             let mask = u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0);
             let network = Ipv6Addr::from_bits(address.to_bits() & mask);
-            IpNetwork::V6(Ipv6Network::new_checked(network, length.min(128)).unwrap_or_else(|| network.into()))
+            IpNetwork::V6(
+                Ipv6Network::new_checked(network, length.min(128)).unwrap_or_else(|| network.into()),
+            )
         }
     }
 }

@@ -17,7 +17,8 @@ impl Look {
     fn at(files: &[PathBuf]) -> Self {
         let identity = |path: &PathBuf| {
             let metadata = fs::metadata(path).ok()?;
-            let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+            let nanoseconds =
+                |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
             Some([
                 i128::from(metadata.dev()),
                 i128::from(metadata.ino()),
@@ -47,6 +48,16 @@ impl Watch {
     pub fn new(files: Vec<PathBuf>) -> Self {
         let look = Look::at(&files);
         Self { files, read: look.clone(), last: look }
+    }
+
+    /// Watches these as well, from what they are now.
+    pub fn extend(&mut self, files: &[PathBuf]) {
+        for file in files.iter().filter(|file| !self.files.contains(file)).cloned().collect::<Vec<_>>() {
+            let Look(look) = Look::at(std::slice::from_ref(&file));
+            self.files.push(file);
+            self.read.0.extend(look.iter().copied());
+            self.last.0.extend(look);
+        }
     }
 
     /// Whether the files are others than when they were read, and hold still.

@@ -2,6 +2,7 @@
 
 use crate::expect::Expect;
 use crate::policies;
+use gate25::clock;
 use gate25::datapath::object::Unmanaged;
 use gate25::datapath::snapshot::Snapshot;
 use gate25::datapath::testrun::{Code, Run, Runner};
@@ -13,9 +14,7 @@ use gate25_common::answer;
 use gate25_common::decide::{Lookup, Settings, decide};
 use gate25_common::parse::{Address, Parsed, parse};
 use gate25_common::verdict::{Action, Reason, Verdict};
-use jiff::Timestamp;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 
@@ -34,13 +33,6 @@ pub(crate) fn row(name: impl Into<String>, frame: Vec<u8>, expect: Expect) -> Ro
     Row { name: name.into(), frame, expect }
 }
 
-/// Both clocks now.
-pub(crate) fn clock() -> Clock {
-    let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("a boot clock");
-    let nanoseconds = boot.tv_sec() as u64 * 1_000_000_000 + boot.tv_nsec() as u64;
-    Clock { wall: Timestamp::now(), boot: nanoseconds }
-}
-
 /// One policy in both engines.
 pub(crate) struct Bench {
     tables: Tables,
@@ -57,7 +49,7 @@ impl Bench {
 
     /// With all that a node can say.
     pub(crate) fn with(policy: &str, unmanaged: Unmanaged, enforce: bool) -> Self {
-        Self::of(&policies::load(policy), clock(), unmanaged, enforce)
+        Self::of(&policies::load(policy), clock::now(), unmanaged, enforce)
     }
 
     /// Of a policy at a time.
@@ -99,7 +91,7 @@ impl Bench {
                 }
             };
             let wanted = self.wanted(&expect);
-            differ("host engine", format!("{:?}", self.host(&row.frame, clock().boot)), format!("{wanted:?}"));
+            differ("host engine", format!("{:?}", self.host(&row.frame, clock::now().boot)), format!("{wanted:?}"));
             let Run { verdict, code, frame } = self.runner.run(&row.frame).expect("a test-run");
             differ("program", format!("{verdict:?}"), format!("{:?}", traced(wanted)));
             differ("xdp", code.label().to_owned(), expect.code.label().to_owned());

@@ -62,7 +62,12 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
             let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
             if found != mode {
                 let cause = format!("is attached in {} mode already", found.label());
-                return Err(Fault::new("interface", name, cause, "`gate25 detach` first, which stops enforcing"));
+                return Err(Fault::new(
+                    "interface",
+                    name,
+                    cause,
+                    "`gate25 detach` first, which stops enforcing",
+                ));
             }
             sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
             return Ok(Attachment { name: name.to_owned(), link, fresh: false });
@@ -81,7 +86,12 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
 
 fn occupied(name: &str, attached: &Attached) -> Fault {
     let cause = format!("has another XDP program: {attached}");
-    Fault::new("interface", name, cause, format!("take it off first, as `ip link set dev {name} xdp off` does"))
+    Fault::new(
+        "interface",
+        name,
+        cause,
+        format!("take it off first, as `ip link set dev {name} xdp off` does"),
+    )
 }
 
 fn refused(name: &str, mode: XdpMode, error: &std::io::Error) -> Fault {
@@ -118,19 +128,21 @@ impl Attachment {
         };
         match sys::link_interface(self.link.as_fd()) {
             Ok(attached) if attached == index => None,
-            Ok(0) => Some(format!("interface: {}: the program was detached (start gate25 again to enforce)", self.name)),
+            Ok(0) => Some(format!(
+                "interface: {}: the program was detached (start gate25 again to enforce)",
+                self.name
+            )),
             Ok(_) => Some(format!("interface: {}: was made anew (start gate25 again to enforce)", self.name)),
             Err(error) => Some(Fault::kernel(format!("link of {}", self.name), error).to_string()),
         }
     }
 
     /// Takes back an attachment that is fresh, because another one failed; an old one goes on.
-    pub fn undo(self, pins: &Pins) -> bool {
+    pub fn undo(self, pins: &Pins) {
         if self.fresh {
             let _ = sys::link_detach(self.link.as_fd());
             let _ = fs::remove_file(pins.link(&self.name));
         }
-        self.fresh
     }
 }
 

@@ -13,7 +13,12 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of `what`, of which this is the `value`.
-    pub fn new(what: &'static str, value: impl fmt::Display, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+    pub fn new(
+        what: &'static str,
+        value: impl fmt::Display,
+        cause: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Self {
         Self { what, value: value.to_string(), cause: cause.to_string(), remedy: remedy.to_string() }
     }
 
@@ -22,7 +27,8 @@ impl Fault {
         // The verifier's log has many lines; its last words are the cause.
         let cause = cause.to_string();
         let short = cause.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
-        let remedy = "gate25 needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and Linux 6.1 or newer with BTF";
+        let remedy =
+            "gate25 needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and Linux 6.1 or newer with BTF";
         Self::new("kernel", value, short, remedy)
     }
 }

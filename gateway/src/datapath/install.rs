@@ -4,7 +4,10 @@ use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
 use crate::tables::{Prefixes, Tables};
-use aya::maps::{Array, ArrayOfMaps, FromMapData, HashMap, InnerMap, LpmTrie, Map, MapData, MapError, PerCpuHashMap, PerCpuValues, lpm_trie::Key};
+use aya::maps::{
+    Array, ArrayOfMaps, HashMap, InnerMap, LpmTrie, Map, MapData, MapError, PerCpuHashMap, PerCpuValues,
+    lpm_trie::Key,
+};
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber};
@@ -52,13 +55,38 @@ impl Store {
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
     /// generation in force stays.
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
-        let next = Active::new(self.active()?.generation().wrapping_add(1) & (u32::MAX >> 1), tables.any_enforced);
+        let next =
+            Active::new(self.active()?.generation().wrapping_add(1) & (u32::MAX >> 1), tables.any_enforced);
         self.add_rules(tables)?;
         let slot = next.slot();
-        fill_prefixes::<[u8; 4], Subscriber>(self.generations("SUBSCRIBERS_V4")?, slot, &tables.subscribers, false, ipv4)?;
-        fill_prefixes::<[u8; 16], Subscriber>(self.generations("SUBSCRIBERS_V6")?, slot, &tables.subscribers, true, ipv6)?;
-        fill_prefixes::<[u8; 4], u32>(self.generations("DESTINATIONS_V4")?, slot, &tables.destinations, false, ipv4)?;
-        fill_prefixes::<[u8; 16], u32>(self.generations("DESTINATIONS_V6")?, slot, &tables.destinations, true, ipv6)?;
+        fill_prefixes::<[u8; 4], Subscriber>(
+            self.generations("SUBSCRIBERS_V4")?,
+            slot,
+            &tables.subscribers,
+            false,
+            ipv4,
+        )?;
+        fill_prefixes::<[u8; 16], Subscriber>(
+            self.generations("SUBSCRIBERS_V6")?,
+            slot,
+            &tables.subscribers,
+            true,
+            ipv6,
+        )?;
+        fill_prefixes::<[u8; 4], u32>(
+            self.generations("DESTINATIONS_V4")?,
+            slot,
+            &tables.destinations,
+            false,
+            ipv4,
+        )?;
+        fill_prefixes::<[u8; 16], u32>(
+            self.generations("DESTINATIONS_V6")?,
+            slot,
+            &tables.destinations,
+            true,
+            ipv6,
+        )?;
         let cells = self.fill_cells(slot, tables)?;
         self.array()?.set(0, next, 0).map_err(|error| fault("ACTIVE", error))?;
         // Setting a map of maps waits for every packet that is under way (`synchronize_rcu`). None can read the old
@@ -72,7 +100,7 @@ impl Store {
 
     fn fill_cells(&mut self, slot: u32, tables: &Tables) -> Result<HashMap<MapData, CellKey, Cell>, Fault> {
         let mut outer = self.generations("CELLS")?;
-        let filled = || -> Result<_, MapError> {
+        let mut filled = || -> Result<_, MapError> {
             let mut inner = HashMap::<MapData, CellKey, Cell>::create(room(tables.cells.len()), NO_PREALLOC)?;
             for (key, cell) in &tables.cells {
                 inner.insert(key, cell, 0)?;
@@ -91,7 +119,9 @@ impl Store {
             let zero = PerCpuValues::try_from(vec![RuleCount::default(); cpus])
                 .map_err(|error| Fault::kernel("processors", error))?;
             match rules.get(number, 0) {
-                Err(MapError::KeyNotFound) => rules.insert(number, zero, 0).map_err(|error| fault("RULES", error))?,
+                Err(MapError::KeyNotFound) => {
+                    rules.insert(number, zero, 0).map_err(|error| fault("RULES", error))?
+                }
                 found => drop(found.map_err(|error| fault("RULES", error))?),
             }
         }
@@ -117,7 +147,10 @@ impl Store {
         self.map("RULES")?.try_into().map_err(|error| fault("RULES", error))
     }
 
-    fn generations<V: FromMapData>(&mut self, name: &'static str) -> Result<ArrayOfMaps<&mut MapData, V>, Fault> {
+    fn generations<'a, V>(&'a mut self, name: &'static str) -> Result<ArrayOfMaps<&'a mut MapData, V>, Fault>
+    where
+        ArrayOfMaps<&'a mut MapData, V>: TryFrom<&'a mut Map, Error = MapError>,
+    {
         self.map(name)?.try_into().map_err(|error| fault(name, error))
     }
 }

@@ -42,7 +42,9 @@ impl fmt::Display for Attached {
 pub fn interface(name: &str) -> Result<Interface, Fault> {
     match ask(name) {
         Ok(interface) => Ok(interface),
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) || error.kind() == io::ErrorKind::InvalidInput => {
+        Err(error)
+            if error.raw_os_error() == Some(libc::ENODEV) || error.kind() == io::ErrorKind::InvalidInput =>
+        {
             Err(Fault::new("interface", name, "there is none of that name", "`ip link` lists what there is"))
         }
         Err(error) => Err(Fault::kernel(format!("rtnetlink, asked for {name}"), error)),
@@ -82,7 +84,9 @@ fn described(link: &LinkMessage) -> Interface {
     });
     let attached = xdp.unwrap_or_default().iter().find_map(|attribute| match *attribute {
         LinkXdp::SkbProgId(program) => Some(Attached { mode: XdpMode::Generic, program }),
-        LinkXdp::DrvProgId(program) | LinkXdp::HwProgId(program) => Some(Attached { mode: XdpMode::Native, program }),
+        LinkXdp::DrvProgId(program) | LinkXdp::HwProgId(program) => {
+            Some(Attached { mode: XdpMode::Native, program })
+        }
         _ => None,
     });
     Interface { index: link.header.index, attached }

@@ -77,7 +77,8 @@ fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> 
 
 /// The XDP program in a loaded object.
 pub fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Fault> {
-    let program = ebpf.program_mut("gate25").ok_or_else(|| Fault::kernel("program", "is not in the object"))?;
+    let program =
+        ebpf.program_mut("gate25").ok_or_else(|| Fault::kernel("program", "is not in the object"))?;
     program.try_into().map_err(|error| Fault::kernel("program", error))
 }
 
@@ -93,7 +94,9 @@ pub(super) fn open(path: &Path) -> Result<MapData, Fault> {
 
 fn unloadable(error: &EbpfError) -> Fault {
     match error {
-        EbpfError::MapError(MapError::CreateError { name, io_error }) => Fault::kernel(format!("map {name}"), io_error),
+        EbpfError::MapError(MapError::CreateError { name, io_error }) => {
+            Fault::kernel(format!("map {name}"), io_error)
+        }
         error => Fault::kernel("object", last(error)),
     }
 }

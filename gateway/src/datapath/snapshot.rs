@@ -8,6 +8,7 @@ use aya::{Ebpf, Pod};
 use gate25_common::abi::{Count, OUTCOMES, Passed, RuleCount, ZoneCounts};
 use gate25_common::verdict::{Action, Decision, Family, Reason};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// All counters at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,21 +56,26 @@ struct Own {
 impl Counters {
     /// The pinned ones of these interfaces.
     pub fn pinned<'a>(pins: &Pins, interfaces: impl Iterator<Item = &'a str>) -> Result<Self, Fault> {
-        let open = |path| -> Result<Map, Fault> {
-            Map::from_map_data(object::open(path)?).map_err(|error| Fault::kernel(path.display(), error))
+        let open = |path: PathBuf| -> Result<Map, Fault> {
+            Map::from_map_data(object::open(&path)?).map_err(|error| Fault::kernel(path.display(), error))
         };
         let own = |name: &str| {
             let [passed, counts, actions] = OWN.map(|map| pins.interface(name).join(map));
-            Own::new(name, open(&passed)?, open(&counts)?, open(&actions)?)
+            Own::new(name, open(passed)?, open(counts)?, open(actions)?)
         };
-        let rules = open(&pins.tables().join("RULES"))?.try_into().map_err(fault)?;
+        let rules = open(pins.tables().join("RULES"))?.try_into().map_err(fault)?;
         Ok(Self { interfaces: interfaces.map(own).collect::<Result<_, _>>()?, rules })
     }
 
     /// Those of a program of one's own, under a name; its rule counters come from `rules`.
     pub fn of(ebpf: &mut Ebpf, name: &str, rules: MapData) -> Result<Self, Fault> {
         let [passed, counts, actions] = OWN;
-        let own = Own::new(name, object::take(ebpf, passed)?, object::take(ebpf, counts)?, object::take(ebpf, actions)?)?;
+        let own = Own::new(
+            name,
+            object::take(ebpf, passed)?,
+            object::take(ebpf, counts)?,
+            object::take(ebpf, actions)?,
+        )?;
         let rules = Map::from_map_data(rules).map_err(fault)?.try_into().map_err(fault)?;
         Ok(Self { interfaces: vec![own], rules })
     }
@@ -138,7 +144,13 @@ impl Own {
         Ok(())
     }
 
-    fn row(&self, family: Family, zone: u32, (decision, reason, enforced): (Decision, Reason, bool), count: Count) -> Row {
+    fn row(
+        &self,
+        family: Family,
+        zone: u32,
+        (decision, reason, enforced): (Decision, Reason, bool),
+        count: Count,
+    ) -> Row {
         Row { interface: self.name.clone(), family, zone, decision, reason, enforced, count }
     }
 }

@@ -80,7 +80,8 @@ impl Runner {
     pub fn new(unmanaged: Unmanaged) -> Result<Self, Fault> {
         let mut ebpf = object::load(&Options { unmanaged, replay: true, ..Options::default() })?;
         let mut store = Store::of(&mut ebpf)?;
-        let trace = object::take(&mut ebpf, "TRACE")?.try_into().map_err(|error| Fault::kernel("TRACE", error))?;
+        let trace =
+            object::take(&mut ebpf, "TRACE")?.try_into().map_err(|error| Fault::kernel("TRACE", error))?;
         let counters = Counters::of(&mut ebpf, "replay", store.rule_counters()?)?;
         Ok(Self { ebpf, store, trace, counters, out: vec![0; LONGEST] })
     }
@@ -92,9 +93,15 @@ impl Runner {
 
     /// Runs a frame of at least [`SHORTEST`] octets.
     pub fn run(&mut self, frame: &[u8]) -> Result<Run, Fault> {
-        let failed = |error: &dyn std::fmt::Display| Fault::kernel(format!("test-run of {} octets", frame.len()), error);
+        let failed = |error: &dyn std::fmt::Display| {
+            Fault::kernel(format!("test-run of {} octets", frame.len()), error)
+        };
         self.trace.set(0, NOTHING, 0).map_err(|error| failed(&error))?;
-        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut self.out), ..TestRunOptions::default() };
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut self.out),
+            ..TestRunOptions::default()
+        };
         let result = object::program(&mut self.ebpf)?
             .test_run(options)
             .map_err(|error| failed(&object::last(&error)))?;
@@ -113,4 +120,5 @@ impl Runner {
 }
 
 /// Of no verdict.
-const NOTHING: Trace = Trace { rule: u64::MAX, zone: u32::MAX, decision: 0xff, reason: 0xff, action: 0xff, enforced: 0xff };
+const NOTHING: Trace =
+    Trace { rule: u64::MAX, zone: u32::MAX, decision: 0xff, reason: 0xff, action: 0xff, enforced: 0xff };

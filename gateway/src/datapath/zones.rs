@@ -58,7 +58,12 @@ impl Slots {
             None => {
                 let old = self.of.keys().find(|id| !in_use(id)).cloned();
                 old.and_then(|old| self.of.remove(&old)).ok_or_else(|| {
-                    Fault::new("zones", id, "there is no counter slot left", "a policy has at most 1,000 zones")
+                    Fault::new(
+                        "zones",
+                        id,
+                        "there is no counter slot left",
+                        "a policy has at most 1,000 zones",
+                    )
                 })?
             }
         };

@@ -60,7 +60,10 @@ pub struct TooLarge {
 impl std::fmt::Display for TooLarge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { what, needed, limit } = self;
-        write!(f, "policy: {needed} {what}: more than the {limit} that fit (merge prefixes, or drop rules that overlap)")
+        write!(
+            f,
+            "policy: {needed} {what}: more than the {limit} that fit (merge prefixes, or drop rules that overlap)"
+        )
     }
 }
 
@@ -95,7 +98,12 @@ pub fn next_change(policy: &Policy, at: Timestamp) -> Option<Timestamp> {
 }
 
 /// Compiles. `slot_of` gives a zone's slot by its index; with `enforce` false every zone monitors.
-pub fn compile(policy: &Policy, clock: Clock, enforce: bool, slot_of: impl Fn(usize) -> u32) -> Result<Tables, TooLarge> {
+pub fn compile(
+    policy: &Policy,
+    clock: Clock,
+    enforce: bool,
+    slot_of: impl Fn(usize) -> u32,
+) -> Result<Tables, TooLarge> {
     let rules = active(policy, clock.wall);
     let mut tables = Tables { rules: names(policy), ..Tables::default() };
     let mode = |zone: usize| if enforce { policy.zones[zone].mode } else { Mode::Monitor };
@@ -116,7 +124,8 @@ pub fn compile(policy: &Policy, clock: Clock, enforce: bool, slot_of: impl Fn(us
     }
     sweep.run(|prefix, zone, members| {
         let Some(zone) = zone else { return };
-        let members = members.iter().filter(|member| applies(rules[member.rule].zones, zone)).copied().collect();
+        let members =
+            members.iter().filter(|member| applies(rules[member.rule].zones, zone)).copied().collect();
         let class = sources.intern((scopes.of[zone], members), prefix.is_ipv6());
         subscribers.push((prefix, zone, class));
     });
@@ -132,8 +141,14 @@ pub fn compile(policy: &Policy, clock: Clock, enforce: bool, slot_of: impl Fn(us
         tables.destinations.insert(prefix, class);
     });
 
-    let open = (0..rules.len()).filter(|rule| rules[*rule].subscribers.is_none() && (0..2).any(|family| is_everywhere(&rules[*rule], family == 1))).collect();
-    let compiler = Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, clock };
+    let open = (0..rules.len())
+        .filter(|rule| {
+            rules[*rule].subscribers.is_none()
+                && (0..2).any(|family| is_everywhere(&rules[*rule], family == 1))
+        })
+        .collect();
+    let compiler =
+        Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, clock };
     let marks = compiler.cells(&mut tables.cells)?;
     for (prefix, zone, class) in subscribers {
         let entry = Subscriber {
@@ -142,7 +157,9 @@ pub fn compile(policy: &Policy, clock: Clock, enforce: bool, slot_of: impl Fn(us
             scope: scopes.of[zone],
             mode: mode(zone) as u8,
             action: policy.zones[zone].action as u8,
-            has_any: u8::from(tables.cells.contains_key(&CellKey { subscribers: class, destinations: any(prefix) })),
+            has_any: u8::from(
+                tables.cells.contains_key(&CellKey { subscribers: class, destinations: any(prefix) }),
+            ),
             has_pairs: u8::from(marks.contains(&class)),
         };
         tables.subscribers.insert(prefix, entry);
@@ -156,7 +173,7 @@ pub fn compile(policy: &Policy, clock: Clock, enforce: bool, slot_of: impl Fn(us
     Ok(tables)
 }
 
-const fn any(prefix: IpNetwork) -> u32 {
+fn any(prefix: IpNetwork) -> u32 {
     if prefix.is_ipv6() { ANY_IPV6 } else { ANY_IPV4 }
 }
 
@@ -221,7 +238,8 @@ fn active(policy: &Policy, at: Timestamp) -> Vec<Active<'_>> {
 
 fn names(policy: &Policy) -> HashMap<u64, Rule> {
     let relays = policy.relays.iter().map(|relay| (RuleKind::Relay, &relay.id, None));
-    let exceptions = policy.exceptions.iter().map(|exception| (RuleKind::Exception, &exception.id, exception.until));
+    let exceptions =
+        policy.exceptions.iter().map(|exception| (RuleKind::Exception, &exception.id, exception.until));
     let blocks = policy.blocks.iter().map(|block| (RuleKind::Block, &block.id, block.until));
     relays
         .chain(exceptions)
@@ -274,9 +292,8 @@ struct Compiler<'a> {
 }
 
 fn is_everywhere(rule: &Active<'_>, ipv6: bool) -> bool {
-    rule.destinations.is_none_or(|prefixes| {
-        prefixes.iter().any(|prefix| prefix.prefix() == 0 && prefix.is_ipv6() == ipv6)
-    })
+    rule.destinations
+        .is_none_or(|prefixes| prefixes.iter().any(|prefix| prefix.prefix() == 0 && prefix.is_ipv6() == ipv6))
 }
 
 impl Compiler<'_> {
@@ -290,7 +307,11 @@ impl Compiler<'_> {
             cells.insert(CellKey { subscribers, destinations }, cell);
             let needed = cells.len();
             if needed > MAX_CELLS {
-                return Err(TooLarge { what: "pairs of subscribers and destinations", needed, limit: MAX_CELLS });
+                return Err(TooLarge {
+                    what: "pairs of subscribers and destinations",
+                    needed,
+                    limit: MAX_CELLS,
+                });
             }
             Ok(())
         };
@@ -317,7 +338,8 @@ impl Compiler<'_> {
             for class in pairing.copied().collect::<BTreeSet<_>>() {
                 for ipv6 in [false, true] {
                     if self.targets.has(target, ipv6) && self.sources.has(class, ipv6) {
-                        let matching = self.near(class, members).chain(self.everywhere(class, ipv6)).collect();
+                        let matching =
+                            self.near(class, members).chain(self.everywhere(class, ipv6)).collect();
                         put(class, target, self.resolve(matching))?;
                         marks.insert(class);
                     }
@@ -359,7 +381,11 @@ impl Compiler<'_> {
     fn resolve(&self, mut matching: Vec<Match>) -> Cell {
         matching.sort_by_key(|found| (u8::MAX - found.destination, u8::MAX - found.subscriber, found.rule));
         let first = |wanted: &dyn Fn(&Active<'_>) -> bool| {
-            matching.iter().map(|found| &self.rules[found.rule]).find(|rule| wanted(rule)).map_or(NO_RULE, |rule| rule.number)
+            matching
+                .iter()
+                .map(|found| &self.rules[found.rule])
+                .find(|rule| wanted(rule))
+                .map_or(NO_RULE, |rule| rule.number)
         };
         let exception = |rule: &Active<'_>| rule.kind == RuleKind::Exception;
         let ends = matching

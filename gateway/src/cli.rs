@@ -1,0 +1,193 @@
+//! The command line.
+
+use crate::config::{self, Config, Events, Interface, Unmanaged};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Port-25 egress enforcement: stops outbound TCP/25 that is not headed to approved relays.
+#[derive(Debug, Parser)]
+#[command(name = "gate25", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load, attach, enforce and serve /metrics and /healthz
+    #[command(after_help = "Examples:
+  gate25 run --config /etc/gate25/gate25.yaml
+  gate25 run --policy /etc/gate25/policies --interface eth1
+
+The policy is followed on disk; SIGHUP loads it at once. A policy with a problem is refused whole, and the
+last good one stays. SIGTERM ends the controller and leaves enforcement in place; `gate25 detach` ends that.")]
+    Run(Run),
+    /// Stop enforcing: detach the program and remove what is pinned
+    #[command(after_help = "Example:
+  gate25 detach --config /etc/gate25/gate25.yaml")]
+    Detach(Node),
+    /// Check a policy: every problem with file, line, column and remedy
+    #[command(after_help = "Examples:
+  gate25 check /etc/gate25/policies
+  gate25 check policies/example.yaml
+
+Exit status: 0 valid (warnings may be shown), 1 not valid.")]
+    Check {
+        /// A policy file, or a directory of *.yaml and *.yml files
+        policy: PathBuf,
+        /// Ask no name server (names come with a later version; today there is nothing to ask)
+        #[arg(long)]
+        offline: bool,
+        /// How to print problems
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Say what happens to a connection, why, and when that changes
+    #[command(after_help = "Examples:
+  gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
+  gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
+
+For an interface with `unmanaged: block`, add that: this command knows the policy alone.")]
+    Explain(Explain),
+    /// Run the real program over a capture; nothing is attached
+    #[command(after_help = "Examples:
+  gate25 replay --policy /etc/gate25/policies traffic.pcap
+  gate25 replay --policy policies/example.yaml --at 2026-01-01T00:00:00Z --json traffic.pcapng
+
+Needs root: the packets run through the kernel.")]
+    Replay {
+        /// A policy file or directory
+        #[arg(long)]
+        policy: PathBuf,
+        /// The instant, in RFC 3339 with an offset [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// Which way the packets cross the interface
+        #[arg(long, value_enum, default_value_t = Direction::Egress)]
+        direction: Direction,
+        /// A JSON object a packet
+        #[arg(long)]
+        json: bool,
+        /// A pcap or pcapng file of Ethernet frames
+        capture: PathBuf,
+    },
+}
+
+/// How `check` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line a problem.
+    Text,
+}
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Direction {
+    /// From subscribers to port 25
+    Egress,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A policy file or directory
+    #[arg(long)]
+    pub policy: PathBuf,
+    /// The subscriber's address
+    #[arg(long, value_name = "S")]
+    pub from: IpAddr,
+    /// The remote address
+    #[arg(long, value_name = "R")]
+    pub to: IpAddr,
+    /// The instant, in RFC 3339 with an offset [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// Which way the connection goes
+    #[arg(long, value_enum, default_value_t = Direction::Egress)]
+    pub direction: Direction,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The node, from a file, from flags, or from a file with flags before it.
+#[derive(Debug, Args)]
+pub struct Node {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Policy file or directory
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// Subscriber interface, as eth1 or eth1:generic; may be repeated
+    #[arg(long = "interface", value_name = "NAME[:MODE]")]
+    pub interfaces: Vec<Interface>,
+    /// What happens to sources of no zone, on all these interfaces
+    #[arg(long, value_enum)]
+    pub unmanaged: Option<Unmanaged>,
+    /// false: monitor, whatever the policy says
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub enforce: Option<bool>,
+    /// Where /metrics and /healthz are served [default: 127.0.0.1:9125]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Control socket [default: /run/gate25/control.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Below a mounted bpffs: programs, links and maps [default: /sys/fs/bpf/gate25]
+    #[arg(long, value_name = "PATH")]
+    pub pin: Option<PathBuf>,
+    /// What is kept across a reboot [default: /var/lib/gate25]
+    #[arg(long, value_name = "PATH")]
+    pub state: Option<PathBuf>,
+    /// File of events
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The node.
+    #[command(flatten)]
+    pub node: Node,
+    /// Log each packet to port 25; for debugging, as it costs
+    #[arg(long)]
+    pub log_packets: bool,
+}
+
+impl Node {
+    /// The configuration that file and flags make together; a flag wins.
+    pub fn config(self) -> Result<Config, config::Unusable> {
+        let mut config = match (&self.config, &self.policy) {
+            (Some(file), _) => config::read(file)?,
+            (None, _) => Config::of(self.policy.clone().unwrap_or_default()),
+        };
+        replace(&mut config.policy, self.policy);
+        if !self.interfaces.is_empty() {
+            config.interfaces = self.interfaces;
+        }
+        if let Some(unmanaged) = self.unmanaged {
+            config.interfaces.iter_mut().for_each(|interface| interface.unmanaged = unmanaged);
+        }
+        replace(&mut config.enforce, self.enforce);
+        replace(&mut config.listen, self.listen);
+        replace(&mut config.control, self.control);
+        replace(&mut config.pin, self.pin);
+        replace(&mut config.state, self.state);
+        if let Some(file) = self.events {
+            config.events = Some(Events { file, max_size: None, keep: None });
+        }
+        Ok(config)
+    }
+}
+
+fn replace<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}

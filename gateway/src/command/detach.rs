@@ -1,0 +1,29 @@
+//! `gate25 detach`: the only way to stop enforcing.
+
+use crate::config::Config;
+use crate::datapath::attach::detach_all;
+use crate::datapath::pins::Pins;
+use std::io::Write;
+
+/// Detaches every program that is pinned and removes `pin`. A running controller sees it within a second, answers 503
+/// from then on, and does not attach again.
+pub fn detach(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let pins = match Pins::below(&config.pin) {
+        Ok(pins) => pins,
+        Err(_) if !config.pin.exists() => {
+            return Ok(writeln!(out, "{}: nothing is attached", config.pin.display())?);
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    let names = detach_all(&pins)?;
+    for name in &names {
+        writeln!(out, "{name}: detached, no longer enforced")?;
+    }
+    if pins.remove()? {
+        writeln!(out, "{}: removed, with all counters", pins.root().display())?;
+    }
+    if names.is_empty() {
+        writeln!(out, "{}: nothing was attached", pins.root().display())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! `gate25 explain`: what happens to a connection, why, and when that next changes; decided by the very code that runs
+//! in the kernel.
+
+use crate::policy::compile::{Clock, TooLarge, compile, next_change};
+use crate::policy::{Policy, Scope};
+use crate::tables::{Rule, View};
+use gate25_common::decide::decide;
+use gate25_common::parse::{Address, OPEN, Parsed, Segment};
+use gate25_common::verdict::{Direction, Verdict};
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt;
+use std::net::IpAddr;
+
+/// The answer; its JSON is contract section 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    from: IpAddr,
+    to: IpAddr,
+    at: Timestamp,
+    direction: &'static str,
+    zone: Option<String>,
+    verdict: &'static str,
+    action: &'static str,
+    enforced: bool,
+    reason: &'static str,
+    rule: Option<String>,
+    until: Option<Timestamp>,
+    next_change: Option<Timestamp>,
+}
+
+/// Explains a new connection from a subscriber to port 25 of a remote address of the same family.
+pub fn explain(policy: &Policy, from: IpAddr, to: IpAddr, at: Timestamp) -> Result<Explanation, TooLarge> {
+    let (verdict, zone, rule) = judge(policy, from, to, at)?;
+    Ok(Explanation {
+        from,
+        to,
+        at,
+        direction: Direction::Egress.label(),
+        zone,
+        verdict: verdict.decision.label(),
+        action: verdict.action.label(),
+        enforced: verdict.enforced,
+        reason: verdict.reason.label(),
+        until: rule.as_ref().and_then(|rule| rule.until),
+        rule: rule.map(|rule| rule.id),
+        next_change: changes(policy, from, to, at)?,
+    })
+}
+
+/// The first instant after `at` at which verdict, reason or rule are others.
+fn changes(policy: &Policy, from: IpAddr, to: IpAddr, at: Timestamp) -> Result<Option<Timestamp>, TooLarge> {
+    let policy = &about(policy, from, to);
+    let now = judge(policy, from, to, at)?;
+    let mut instant = at;
+    while let Some(next) = next_change(policy, instant) {
+        if judge(policy, from, to, next)? != now {
+            return Ok(Some(next));
+        }
+        instant = next;
+    }
+    Ok(None)
+}
+
+fn judge(
+    policy: &Policy,
+    from: IpAddr,
+    to: IpAddr,
+    at: Timestamp,
+) -> Result<(Verdict, Option<String>, Option<Rule>), TooLarge> {
+    let tables = compile(policy, Clock::standing_at(at), true, |zone| zone as u32 + 1)?;
+    let verdict = decide(&connection(from, to), &View { tables: &tables, now: 0, block_unmanaged: false });
+    Ok((verdict, tables.zones.get(&verdict.zone).cloned(), tables.rules.get(&verdict.rule).cloned()))
+}
+
+fn connection(from: IpAddr, to: IpAddr) -> Parsed {
+    Parsed::Smtp(Segment {
+        subscriber: Address::from(from),
+        remote: Address::from(to),
+        subscriber_port: 0,
+        pppoe: None,
+        network: 0,
+        transport: 0,
+        end: OPEN,
+        fragment: false,
+    })
+}
+
+/// The policy without what cannot bear on the two addresses: small, and decides the same for them.
+fn about(policy: &Policy, from: IpAddr, to: IpAddr) -> Policy {
+    let has = |prefix: &IpNetwork, address| prefix.contains(address);
+    let bears = |scope: &Scope<IpNetwork>, address| match scope {
+        Scope::Every => true,
+        Scope::Only(prefixes) => prefixes.iter().any(|prefix| has(prefix, address)),
+    };
+    let mut small = policy.clone();
+    small.zones.iter_mut().for_each(|zone| zone.subscribers.retain(|prefix| has(prefix, from)));
+    small.relays.retain(|relay| relay.addresses.iter().any(|prefix| has(prefix, to)));
+    small.exceptions.retain(|rule| bears(&rule.subscribers, from) && bears(&rule.destinations, to));
+    small.blocks.retain(|rule| bears(&rule.subscribers, from) && bears(&rule.destinations, to));
+    small
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let none = || "-".to_owned();
+        let or_none = |instant: Option<Timestamp>| instant.map_or_else(none, |instant| instant.to_string());
+        let carried_out = match (self.verdict, self.enforced) {
+            ("block", true) => ", carried out",
+            ("block", false) => ", not carried out (the zone monitors)",
+            _ => "",
+        };
+        let rows = [
+            ("from", self.from.to_string()),
+            ("to", format!("{} port 25", self.to)),
+            ("at", self.at.to_string()),
+            ("direction", self.direction.to_owned()),
+            ("zone", self.zone.clone().unwrap_or_else(none)),
+            ("verdict", format!("{}{carried_out}", self.verdict)),
+            ("action", self.action.to_owned()),
+            ("reason", self.reason.to_owned()),
+            ("rule", self.rule.clone().unwrap_or_else(none)),
+            ("until", or_none(self.until)),
+            ("next change", or_none(self.next_change)),
+        ];
+        rows.iter().try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
+    }
+}

@@ -1,0 +1,254 @@
+//! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
+
+use crate::clock;
+use crate::config::{Config, Unmanaged};
+use crate::datapath::attach::{Attachment, attach};
+use crate::datapath::fault::Fault;
+use crate::datapath::install::Store;
+use crate::datapath::object::{self, Options};
+use crate::datapath::pins::Pins;
+use crate::datapath::snapshot::Counters;
+use crate::datapath::zones::Slots;
+use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
+use crate::policy::{self, Loaded, Policy, Refused};
+use crate::status::{Installed, Interface, Shared};
+use crate::tables::Tables;
+use crate::watch::Watch;
+use aya::Ebpf;
+use gate25_common::abi::{RULE_CAPACITY, ZONE_SLOTS};
+use jiff::Timestamp;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// What the loop waits for, besides the passing of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Load the policy again now (SIGHUP).
+    Reload,
+    /// End, and leave enforcement in place (SIGTERM, SIGINT).
+    Stop,
+}
+
+/// How often files, clocks and attachments are looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A controller whose policy is in force.
+pub struct Controller {
+    config: Config,
+    policy: Policy,
+    watch: Watch,
+    store: Store,
+    slots: Slots,
+    attachments: Vec<Attachment>,
+    status: Shared,
+    /// The clocks when the tables in force were compiled.
+    compiled: Clock,
+    next_change: Option<Timestamp>,
+}
+
+/// Why the controller cannot start.
+#[derive(Debug)]
+pub enum Failure {
+    /// The policy.
+    Policy(Refused),
+    /// Anything else.
+    Fault(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl Controller {
+    /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
+    pub fn start(config: Config, status: Shared, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
+        let pins = Pins::below(&config.pin)?;
+        let mut watch = Watch::new(vec![config.policy.clone()]);
+        let Loaded { policy, warnings } = policy::load(&config.policy).map_err(Failure::Policy)?;
+        watch.extend(&policy.sources);
+        warnings.iter().for_each(|warning| warn!("{warning}"));
+        let existed = config.pin.exists();
+        let started = Self::enforce(&config, &pins, policy, watch, status, log);
+        if started.is_err() && !existed {
+            // Errors of clearing up would hide the one that matters.
+            let _ = pins.remove();
+        }
+        started
+    }
+
+    fn enforce(
+        config: &Config,
+        pins: &Pins,
+        policy: Policy,
+        watch: Watch,
+        status: Shared,
+        log: bool,
+    ) -> Result<(Self, Vec<Ebpf>), Failure> {
+        let mut programs = Vec::new();
+        for interface in &config.interfaces {
+            crate::datapath::netlink::interface(&interface.name)?;
+            let unmanaged = match (interface.unmanaged, config.enforce) {
+                (Unmanaged::Pass, _) => object::Unmanaged::Pass,
+                (Unmanaged::Block, false) => object::Unmanaged::BlockMonitored,
+                (Unmanaged::Block, true) => object::Unmanaged::Block,
+            };
+            let pins = Some((pins, interface.name.as_str()));
+            programs.push(object::load(&Options { pins, unmanaged, replay: false, log })?);
+        }
+        let mut controller = Self {
+            config: config.clone(),
+            policy: Policy::default(),
+            watch,
+            store: Store::pinned(pins)?,
+            slots: Slots::pinned(pins)?,
+            attachments: Vec::new(),
+            status,
+            compiled: clock::now(),
+            next_change: None,
+        };
+        controller.put_into_force(policy, Some(Timestamp::now()))?;
+        for (program, interface) in programs.iter_mut().zip(&config.interfaces) {
+            match attach(program, &interface.name, interface.mode, pins) {
+                Ok(attachment) => controller.attachments.push(attachment),
+                Err(fault) => {
+                    controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
+                    return Err(fault.into());
+                }
+            }
+        }
+        controller.look_at_attachments();
+        Ok((controller, programs))
+    }
+
+    /// The counters of all interfaces, for reading.
+    pub fn counters(&self) -> Result<Counters, Fault> {
+        let pins = Pins::below(&self.config.pin)?;
+        Counters::pinned(&pins, self.config.interfaces.iter().map(|interface| interface.name.as_str()))
+    }
+
+    /// Runs until it is told to stop. Enforcement goes on after that.
+    pub fn run(mut self, inputs: &Receiver<Input>) {
+        loop {
+            match inputs.recv_timeout(TICK) {
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Input::Reload) => self.reload("SIGHUP"),
+                Err(RecvTimeoutError::Timeout) => self.tick(),
+            }
+        }
+        info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+    }
+
+    fn tick(&mut self) {
+        if self.watch.changed() {
+            self.reload("the policy changed on disk");
+        }
+        let now = clock::now();
+        if let Some(seconds) = clock::stepped(self.compiled, now) {
+            warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");
+            self.recompile();
+        } else if self.next_change.is_some_and(|instant| instant <= now.wall) {
+            info!("a rule begins or ends now");
+            self.recompile();
+        }
+        self.look_at_attachments();
+    }
+
+    /// Takes a new policy, whole, or keeps the old one.
+    fn reload(&mut self, why: &str) {
+        // What the files are is noted before they are read, so that no change falls between.
+        let mut sources = vec![self.config.policy.clone()];
+        sources.extend(self.policy.sources.iter().cloned());
+        self.watch = Watch::new(sources);
+        let refused = match policy::load(&self.config.policy) {
+            Ok(Loaded { policy, warnings }) => {
+                warnings.iter().for_each(|warning| warn!("{warning}"));
+                self.watch.extend(&policy.sources);
+                self.put_into_force(policy, Some(Timestamp::now())).err().map(|error| vec![error.to_string()])
+            }
+            Err(Refused { problems, sources, .. }) => {
+                self.watch.extend(&sources);
+                Some(problems.iter().map(ToString::to_string).collect())
+            }
+        };
+        match refused {
+            None => self.status.lock().reloads_done += 1,
+            Some(problems) => {
+                problems.iter().for_each(|problem| error!("{problem}"));
+                error!("{why}: the new policy is refused, the last good one stays in force");
+                self.status.lock().reloads_refused += 1;
+            }
+        }
+    }
+
+    fn recompile(&mut self) {
+        let policy = std::mem::take(&mut self.policy);
+        let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
+        if let Err(error) = self.put_into_force(policy, loaded) {
+            error!("{error}: the tables in force stay");
+        }
+    }
+
+    /// Compiles for now and installs. The policy is kept even if the kernel refuses its tables at a later instant.
+    fn put_into_force(&mut self, policy: Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
+        let clock = clock::now();
+        let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
+        let tables = compile(&policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let active = self.store.install(&tables)?;
+        self.compiled = clock;
+        self.next_change = next_change(&policy, clock.wall);
+        info!(
+            generation = active.generation(),
+            digest = policy.digest.get(..12),
+            zones = policy.zones.len(),
+            rules = tables.rules.len(),
+            next_change = self.next_change.map(|instant| instant.to_string()),
+            "policy in force"
+        );
+        self.status.lock().installed = Some(std::sync::Arc::new(Installed {
+            digest: policy.digest.clone(),
+            active,
+            loaded,
+            tables: sizes(&tables),
+            rules: tables.rules,
+            zones: tables.zones,
+        }));
+        self.policy = policy;
+        Ok(())
+    }
+
+    fn look_at_attachments(&mut self) {
+        let now: Vec<Interface> = self
+            .attachments
+            .iter()
+            .zip(&self.config.interfaces)
+            .map(|(attachment, interface)| {
+                let why = attachment.fault();
+                Interface { name: interface.name.clone(), mode: interface.mode, attached: why.is_none(), why }
+            })
+            .collect();
+        let mut status = self.status.lock();
+        for (before, now) in status.interfaces.iter().zip(&now) {
+            match (&before.why, &now.why) {
+                (None, Some(why)) => error!("not enforcing: {why}"),
+                (Some(_), None) => info!("enforcing again on {}", now.name),
+                _ => {}
+            }
+        }
+        status.interfaces = now;
+    }
+}
+
+fn sizes(tables: &Tables) -> Vec<(&'static str, usize, usize)> {
+    vec![
+        ("subscribers_ipv4", tables.subscribers.len(false), MAX_PREFIXES),
+        ("subscribers_ipv6", tables.subscribers.len(true), MAX_PREFIXES),
+        ("destinations_ipv4", tables.destinations.len(false), MAX_PREFIXES),
+        ("destinations_ipv6", tables.destinations.len(true), MAX_PREFIXES),
+        ("cells", tables.cells.len(), MAX_CELLS),
+        ("rules", tables.rules.len(), RULE_CAPACITY as usize),
+        ("zones", tables.zones.len(), ZONE_SLOTS as usize - 1),
+    ]
+}

@@ -1,0 +1,79 @@
+//! The `gate25` command: says what went wrong in one last line, and exits 0 (done), 1 (wrong or failed) or 2 (usage).
+
+use clap::Parser;
+use gate25::cli::{Cli, Command, Explain};
+use gate25::command::{check, detach, explain, replay, run};
+use gate25::controller::Failure;
+use gate25::policy::{self, Loaded, Policy, Refused};
+use jiff::Timestamp;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().command) {
+        Ok(code) => code,
+        Err(Failure::Policy(Refused { problems, warnings, .. })) => {
+            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            ExitCode::FAILURE
+        }
+        // Whoever read the output has seen enough.
+        Err(Failure::Fault(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(Failure::Fault(error)) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(command: Command) -> Result<ExitCode, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match command {
+        Command::Run(arguments) => {
+            tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
+            run::run(arguments.node.config()?.checked()?, arguments.log_packets)?;
+        }
+        Command::Detach(node) => detach::detach(&node.config()?, &mut out)?,
+        Command::Check { policy, .. } => {
+            if !check::check(&policy, &mut out, &mut io::stderr())? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Explain(Explain { policy, from, to, at, json, .. }) => {
+            let at = at.unwrap_or_else(Timestamp::now);
+            if from.is_ipv4() != to.is_ipv4() {
+                return Err(anyhow::anyhow!(
+                    "to: {to}: is of another family than {from} (give two IPv4 or two IPv6 addresses)"
+                )
+                .into());
+            }
+            let explanation = explain::explain(&load(&policy)?, from, to, at)?;
+            if json {
+                serde_json::to_writer(&mut out, &explanation)?;
+                writeln!(out)?;
+            } else {
+                write!(out, "{explanation}")?;
+            }
+        }
+        Command::Replay { policy, at, json, capture, .. } => {
+            let at = at.unwrap_or_else(Timestamp::now);
+            replay::replay(&load(&policy)?, at, &capture, json, &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(path: &Path) -> Result<Policy, Failure> {
+    let Loaded { policy, warnings } = policy::load(path).map_err(Failure::Policy)?;
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    Ok(policy)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
