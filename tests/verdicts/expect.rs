@@ -107,11 +107,6 @@ impl Expect {
         Self { attempt: false, ..self }
     }
 
-    /// Silently, where no answer can be made.
-    pub(crate) const fn unanswered(self) -> Self {
-        Self { action: Action::Drop, code: Code::Drop, ..self }
-    }
-
     /// Decided but not carried out.
     pub(crate) const fn monitored(self) -> Self {
         Self { enforced: false, code: Code::Pass, ..self }

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, LINEAR, Row, row};
 use crate::expect::{drop, not_smtp, relay, reset};
-use crate::frames::{STRANGER_V6, WEST_V6, ipv4, ipv6, plain, relayed, relayed_v6, syn};
+use crate::frames::{STRANGER_V6, WEST_V6, ipv4, ipv6, plain, relayed_v6, syn};
 use crate::policies::MAIN;
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6, Other};
 use gate25_common::verdict::Reason::{Default, Malformed};
@@ -58,12 +58,13 @@ fn headers_behind_the_linear_part() {
     let long = |number| Extension::sized(number, 255);
     let chain = |length: usize| vec![long(60); length];
     let other = Tcp::syn(40_000, 26);
-    let (passed, silent) = (relay("west", "west-relay").v6(), drop(Default, "west").v6());
+    let passed = relay("west", "west-relay").v6();
+    // Its end lies too far into the frame to be answered.
+    let silent = drop(Default, "west").v6();
     let datagram = Ipv6::new(WEST_V6, STRANGER_V6, protocol::UDP, udp(25, 25, &[]));
     let mut rows: Vec<Row> = Vec::new();
     for length in 1..=8 {
-        let expect = if length == 1 { silent } else { silent };
-        rows.push(row(format!("{length}: blocked"), plain(ipv6(&syn()).with(chain(length))), expect));
+        rows.push(row(format!("{length}: blocked"), plain(ipv6(&syn()).with(chain(length))), silent));
         rows.push(row(format!("{length}: relay"), plain(relayed_v6().with(chain(length))), passed));
         rows.push(row(format!("{length}: port 26"), plain(ipv6(&other).with(chain(length))), not_smtp(V6)));
         rows.push(row(format!("{length}: udp"), plain(datagram.clone().with(chain(length))), not_smtp(V6)));
