@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{malformed, not_smtp, relay, reset};
 use crate::frames::{ipv4, ipv6, plain, relayed, relayed_v6, syn};
-use crate::policies::MAIN;
 use gate25_common::frame::Bytes;
 use gate25_common::parse::{Parsed, parse};
 use gate25_common::verdict::Family;
@@ -50,7 +49,7 @@ fn tags() {
     for tpid in [0x8101, 0x88a7, 0x9200, 0x9101] {
         rows.push(row(format!("{tpid:#x}"), Link::new().tag(tpid, 1).carry(ipv4(&syn())), not_smtp(Family::Other)));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -86,7 +85,7 @@ fn pppoe() {
     let short = Link::new().pppoe(Ppp::Short).carry(ipv6(&syn()));
     rows.push(row("cut before a short protocol", short[..20].to_vec(), not_smtp(Family::Other)));
     rows.push(row("cut behind a short protocol", short[..21].to_vec(), malformed().v6()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -104,7 +103,7 @@ fn other_types() {
         rows.push(row(format!("802.3 of length {length}"), plain(Payload { ethertype: length, octets: llc }), not_smtp(Family::Other)));
         rows.push(row(format!("802.3 of length {length}, bare"), plain(Payload { ethertype: length, octets: ip.clone() }), not_smtp(Family::Other)));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// Frames of 14 to 60 octets, of each kind: cut wherever a frame can be cut.
@@ -123,7 +122,7 @@ fn short_frames() {
         rows.push(row(format!("tags cut to {length}"), tagged[..length].to_vec(), not_smtp(Family::Other)));
     }
     rows.push(row("cut behind the tags", tagged[..22].to_vec(), malformed()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// The kernel takes no frame below 14 octets; the host engine passes them.

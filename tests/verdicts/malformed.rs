@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{drop, malformed, not_smtp, relay};
 use crate::frames::{STRANGER, STRANGER_V6, WEST, WEST_V6, relayed, relayed_v6};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6};
 use gate25_common::verdict::Reason::Malformed;
 use gate25_tests::packet::{Ipv4, Ipv6, Link, Payload, Ppp, protocol, udp};
@@ -55,7 +54,7 @@ fn ipv4_cut() {
             rows.push(row(format!("{name}: version 6, {kept} octets"), cut(&link, header, wrong, kept), bad(kept)));
         }
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -91,5 +90,5 @@ fn ipv6_cut() {
             rows.push(row(format!("{name}: version 4, {kept} octets"), cut(&link, header, wrong, kept), bad(kept)));
         }
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }

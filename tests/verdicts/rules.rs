@@ -35,7 +35,7 @@ fn zones() {
         to_stranger("203.0.113.66", "2001:db8:140::6", drop(Default, "lab")),
         to_stranger("198.18.0.1", "2001:db8:300::1", reset(Default, "watch").monitored()),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn relays() {
             relay("west", "west-relay"),
         ),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn exceptions() {
         both("a whole zone", ["100.127.255.255", "9.9.9.9"], ["2001:db8:fff::1", "2620:fe::fe"], exception("free", "all-free")),
         both("behind that zone", ["100.128.0.0", "9.9.9.9"], ["2001:db8:1000::1", "2620:fe::fe"], unmanaged()),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn blocks() {
         both("of a zone, from a zone inside it", ["203.0.113.65", "192.0.2.53"], ["2001:db8:140::5", "2001:db8:53::53"], relay("desk", "all-relay")),
         both("in monitor mode", ["198.18.0.1", "198.51.100.66"], ["2001:db8:300::1", "2001:db8:ca::66"], rule("watch", "bad-host").monitored()),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn expired() {
         row("a block to come", connect(from.0, "198.51.100.78"), exception("west", "campus")),
         row("an exception that began", connect(from.0, "198.19.12.1"), exception("west", "began")),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten().chain(dates_of_blocks));
+    Bench::main().check(rows.into_iter().flatten().chain(dates_of_blocks));
 }
 
 /// The verdict is a packet's, not a connection's, and only a SYN without ACK is an attempt.
@@ -213,7 +213,7 @@ fn packets_of_connections() {
         rows.push(row(format!("{name} blocked"), frame([9, 9, 9, 9]), expect(reset(Default, "west"))));
         rows.push(row(format!("{name} to a host that has ended"), frame([198, 19, 8, 1]), expect(reset(Expired, "west").naming("gone"))));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// What is malformed is of the zone of its source, where that can be read.
@@ -223,7 +223,7 @@ fn malformed_by_zone() {
         plain(Ipv4 { total_length: Some(23), ..Ipv4::tcp(from.into(), [192, 0, 2, 25].into(), &syn()) })
     };
     let bad = |zone| drop(Malformed, zone).quiet();
-    Bench::new(MAIN).check([
+    Bench::main().check([
         row("of west", cut([203, 0, 113, 7]), bad("west")),
         row("of desk", cut([203, 0, 113, 65]), bad("desk").monitored()),
         row("of watch", cut([198, 18, 0, 1]), bad("watch").monitored()),

@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{drop, not_smtp, reset};
 use crate::frames::{STRANGER, STRANGER_V6, WEST, WEST_V6, ipv4, ipv6, plain, syn};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6};
 use gate25_common::verdict::Reason::Default;
 use gate25_tests::packet::{ACK, Ipv4, Ipv6, Link, RST, SYN, Tcp, protocol, udp};
@@ -25,7 +24,7 @@ fn ports() {
     let answer = Tcp::new(25, 40_000, SYN | ACK);
     rows.push(row("source port 25", plain(ipv4(&answer)), not_smtp(V4)));
     rows.push(row("source port 25, ipv6", plain(ipv6(&answer)), not_smtp(V6)));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -47,7 +46,7 @@ fn other_protocols() {
         let packet = Ipv4::new(WEST, STRANGER, number, behind);
         rows.push(row(format!("protocol {number} before tcp"), plain(packet), not_smtp(V4)));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// `drop` where no answer can be made, each beside the packet that is answered.
@@ -101,7 +100,7 @@ fn what_is_never_answered() {
     rows.push(row("20 octets of tcp by the total length", plain(whole), answered));
     let cut = plain(ipv4(&data(ACK)));
     rows.push(row("payload cut", cut[..cut.len() - 1].to_vec(), silent.quiet()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// The checksum is verified over payloads of every length, and of every length a wrong one is found.
@@ -121,5 +120,5 @@ fn checksums() {
         rows.push(row(format!("{length} octets, the last wrong"), wrong_at_the_end(plain(ipv4(&tcp))), silent));
         rows.push(row(format!("{length} octets, the last wrong, ipv6"), wrong_at_the_end(plain(ipv6(&tcp))), silent.v6()));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
