@@ -140,6 +140,11 @@ impl Bench {
         faults
     }
 
+    /// Takes the counters as they are for the next rows' beginning.
+    pub(crate) fn recount(&mut self) {
+        self.counted = self.count();
+    }
+
     /// Runs a frame through the loaded program.
     pub(crate) fn program(&mut self, frame: &[u8]) -> Run {
         self.runner.run(frame).expect("a test-run")
@@ -149,7 +154,7 @@ impl Bench {
     pub(crate) fn install(&mut self, policy: &Policy, clock: Clock) {
         self.host = Host::new(policy, clock, self.host.unmanaged, true);
         self.runner.install(&self.host.tables).expect("tables in the kernel");
-        self.counted = self.count();
+        self.recount();
     }
 
     fn wanted(&self, expect: &Expect) -> Verdict {

@@ -17,6 +17,6 @@ mod policies;
 mod rules;
 mod tcp;
 
-//mod answers;
+mod answers;
 //mod property;
 //mod reference;
