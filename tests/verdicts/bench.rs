@@ -157,6 +157,13 @@ impl Bench {
         self.recount();
     }
 
+    /// Packets and octets, however they were counted.
+    pub(crate) fn total(&self) -> (u64, u64) {
+        let counted = self.count();
+        let sum = |of| counted.iter().filter(|(name, _)| name.starts_with(of)).map(|(_, count)| count).sum();
+        (sum("packets "), sum("bytes "))
+    }
+
     fn wanted(&self, expect: &Expect) -> Verdict {
         let zone = expect.zone.map(|id| self.host.tables.zones.iter().find(|(_, zone)| *zone == id).expect("the zone").0);
         let rule = expect.rule.map(|id| self.host.tables.rules.iter().find(|(_, rule)| rule.id == id).expect("the rule").0);
@@ -176,8 +183,9 @@ impl Bench {
         let Snapshot { packets, actions, rules } = self.runner.snapshot(slots).expect("counters");
         let mut counted = BTreeMap::new();
         for row in packets {
-            let zone = self.host.tables.zones.get(&row.zone).map_or("", String::as_str);
-            let of = labels(row.family.label(), zone, row.decision.label(), row.reason, row.enforced);
+            let known = self.host.tables.zones.get(&row.zone).cloned();
+            let zone = known.unwrap_or_else(|| if row.zone == NO_ZONE { String::new() } else { format!("slot {}", row.zone) });
+            let of = labels(row.family.label(), &zone, row.decision.label(), row.reason, row.enforced);
             counted.insert(format!("packets {of}"), row.count.packets);
             counted.insert(format!("bytes {of}"), row.count.bytes);
             counted.insert(format!("attempts {of}"), row.count.attempts);

@@ -18,5 +18,6 @@ mod rules;
 mod tcp;
 
 mod answers;
-//mod property;
-//mod reference;
+mod property;
+mod random;
+mod reference;
