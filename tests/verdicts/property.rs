@@ -18,6 +18,8 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -48,8 +50,28 @@ fn in_words(host: &Host, verdict: &Verdict) -> Judgement {
     }
 }
 
+/// How often each reason was given, and by how many answers: a property of nothing but passes would hold as well.
+#[derive(Default)]
+struct Seen {
+    reasons: BTreeMap<&'static str, usize>,
+    answers: usize,
+}
+
+impl Seen {
+    fn see(&mut self, reason: Reason) {
+        *self.reasons.entry(reason.label()).or_default() += 1;
+    }
+
+    fn must_have(&self, least: usize, reasons: &[Reason]) {
+        for reason in reasons {
+            let seen = self.reasons.get(reason.label()).copied().unwrap_or_default();
+            assert!(seen >= least, "{} was given {seen} times: {:?}", reason.label(), self.reasons);
+        }
+    }
+}
+
 /// All connections between the sixteen addresses; at the time of the install, and hours behind it.
-fn agrees_with_prose(policy: &Policy, block_unmanaged: bool) -> TestCaseResult {
+fn agrees_with_prose(policy: &Policy, block_unmanaged: bool, seen: &mut Seen) -> TestCaseResult {
     let boot = 10 * HOUR;
     let unmanaged = if block_unmanaged { Unmanaged::Block } else { Unmanaged::Pass };
     let host = Host::new(policy, Clock { wall: noon(), boot }, unmanaged, true);
@@ -61,6 +83,7 @@ fn agrees_with_prose(policy: &Policy, block_unmanaged: bool) -> TestCaseResult {
             let now = noon() + SignedDuration::from_hours(hours);
             let mut expected = judge(policy, (from, to), (noon(), now), block_unmanaged);
             let found = in_words(&host, &host.verdict(&frame, boot + hours as u64 * HOUR));
+            seen.see(expected.reason);
             // The verdict is exact; the exception named may be the one named at the install.
             if hours > 0 && expected.reason == Reason::Exception {
                 let named = found.rule.as_ref().is_some_and(|id| policy.exceptions.iter().any(|known| known.id == *id));
@@ -80,12 +103,18 @@ fn pairs() -> impl Iterator<Item = (bool, u8, u8)> {
 
 #[test]
 fn tables_say_what_the_contract_says() {
-    run(1_500, &(policy(), any::<bool>()), |(policy, block_unmanaged)| agrees_with_prose(&policy, block_unmanaged));
+    let seen = RefCell::new(Seen::default());
+    run(1_500, &(policy(), any::<bool>()), |(policy, block_unmanaged)| {
+        agrees_with_prose(&policy, block_unmanaged, &mut seen.borrow_mut())
+    });
+    use Reason::{BlockRule, Default, Exception, Expired, Relay, Unmanaged};
+    seen.borrow().must_have(10_000, &[Unmanaged, Relay, Exception, Default, BlockRule, Expired]);
 }
 
 /// Everything that a frame brings about in the kernel is what the host says.
-fn agrees_with_host(bench: &mut Bench, frame: &[u8]) -> TestCaseResult {
+fn agrees_with_host(bench: &mut Bench, frame: &[u8], seen: &mut Seen) -> TestCaseResult {
     let verdict = bench.host.verdict(frame, clock::now().boot);
+    seen.see(verdict.reason);
     let before = bench.total();
     let run = bench.program(frame);
     let after = bench.total();
@@ -98,7 +127,10 @@ fn agrees_with_host(bench: &mut Bench, frame: &[u8]) -> TestCaseResult {
     prop_assert_eq!(run.code, code);
     prop_assert_eq!((after.0 - before.0, after.1 - before.1), (1, frame.len().min(LINEAR) as u64));
     match (code, parse(frame)) {
-        (Code::Tx, Parsed::Smtp(segment)) => drop(dissect(&run.frame[segment.network..])),
+        (Code::Tx, Parsed::Smtp(segment)) => {
+            seen.answers += 1;
+            dissect(&run.frame[segment.network..]);
+        }
         _ => prop_assert_eq!(run.frame, frame),
     }
     Ok(())
@@ -106,15 +138,19 @@ fn agrees_with_host(bench: &mut Bench, frame: &[u8]) -> TestCaseResult {
 
 #[test]
 fn the_kernel_says_what_the_host_says() {
+    let seen = RefCell::new(Seen::default());
     for (unmanaged, cases) in [(Unmanaged::Pass, 60), (Unmanaged::Block, 30)] {
-        let bench = std::cell::RefCell::new(Bench::of(&Policy::default(), clock::now(), unmanaged, true));
+        let bench = RefCell::new(Bench::of(&Policy::default(), clock::now(), unmanaged, true));
         run(cases, &(policy(), vec(frame(), 100)), |(policy, frames)| {
             let mut bench = bench.borrow_mut();
             bench.install(&policy, Clock { wall: noon(), boot: clock::now().boot });
             frames.iter().try_for_each(|frame| {
-                agrees_with_host(&mut bench, &frame.0)
+                agrees_with_host(&mut bench, &frame.0, &mut seen.borrow_mut())
                     .map_err(|error| TestCaseError::fail(format!("{error}\nframe {frame:?}")))
             })
         });
     }
+    use Reason::{BlockRule, Default, Exception, Expired, Malformed, NotSmtp, Relay};
+    seen.borrow().must_have(30, &[NotSmtp, Reason::Unmanaged, Relay, Exception, Default, BlockRule, Expired, Malformed]);
+    assert!(seen.borrow().answers >= 30, "{} answers", seen.borrow().answers);
 }
