@@ -7,12 +7,14 @@ use super::pins::{self, Pins};
 use super::sys;
 use aya::Ebpf;
 use rustix::io::Errno;
+use serde::Serialize;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// Where in the kernel the program runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum XdpMode {
     /// In the driver.
     #[default]

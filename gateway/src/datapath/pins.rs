@@ -19,7 +19,7 @@ pub struct Pins {
 impl Pins {
     /// Takes `root`, which must lie below a mounted bpffs (it need not exist yet).
     pub fn below(root: &Path) -> Result<Self, Fault> {
-        let magic = |path: &Path| statfs(path).ok().map(|found| i64::from(found.f_type));
+        let magic = |path: &Path| statfs(path).ok().map(|found| found.f_type);
         let mount = root.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
         if magic(mount) == Some(BPF_FS_MAGIC) && root.file_name().is_some() {
             return Ok(Self { root: root.to_owned() });
