@@ -10,8 +10,8 @@ use std::path::Path;
 pub fn detach(pin: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let pins = match Pins::below(pin) {
         Ok(pins) => pins,
-        Err(_) if !config.pin.exists() => {
-            return Ok(writeln!(out, "{}: nothing is attached", config.pin.display())?);
+        Err(_) if !pin.exists() => {
+            return Ok(writeln!(out, "{}: nothing was attached", pin.display())?);
         }
         Err(fault) => return Err(fault.into()),
     };
