@@ -138,7 +138,11 @@ impl Controller {
                 Err(RecvTimeoutError::Timeout) => self.tick(),
             }
         }
-        info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+        if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
+            info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+        } else {
+            warn!("the controller ends; not all interfaces are enforced");
+        }
     }
 
     fn tick(&mut self) {
