@@ -13,6 +13,7 @@ pub mod http;
 pub mod lab;
 pub mod metrics;
 pub mod namespace;
+pub mod packet;
 pub mod process;
 pub mod smtp;
 pub mod wait;
