@@ -98,8 +98,8 @@ impl From<IpAddr> for Address {
         match address {
             IpAddr::V4(address) => Self::ipv4(address.octets()),
             IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.octets();
-                Self::ipv6([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p])
+                let bits = address.to_bits();
+                Self::ipv6(((bits >> 64) as u64).to_be_bytes(), (bits as u64).to_be_bytes())
             }
         }
     }
@@ -295,7 +295,7 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: Option<usize>) -> Parsed
     let length = usize::from(u16::from_be_bytes([high, low]));
     let mut segment = Segment {
         subscriber,
-        remote: remote,
+        remote,
         subscriber_port: 0,
         pppoe,
         network: at,

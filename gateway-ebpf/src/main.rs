@@ -28,8 +28,9 @@ use gate25_common::parse::{Parsed, Segment, parse};
 use gate25_common::verdict::{Action, Family, Verdict};
 use lookup::Generation;
 
-/// Every packet that arrives on the interface.
+/// Every packet that arrives on the interface. (Inlined into the entry that `xdp` makes: a call would cost 8 ns.)
 #[xdp(frags)]
+#[inline(always)]
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::new(&ctx);
     match parse(&linear) {

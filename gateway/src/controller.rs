@@ -10,7 +10,7 @@ use crate::datapath::pins::Pins;
 use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
-use crate::policy::{self, Loaded, Policy, Refused};
+use crate::policy::{self, Loaded, Policy, Problem, Refused};
 use crate::status::{Installed, Interface, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
@@ -69,7 +69,7 @@ impl Controller {
         let mut watch = Watch::new(vec![config.policy.clone()]);
         let Loaded { policy, warnings } = policy::load(&config.policy).map_err(Failure::Policy)?;
         watch.extend(&policy.sources);
-        warnings.iter().for_each(|warning| warn!("{warning}"));
+        warn_of(&warnings);
         let existed = config.pin.exists();
         let started = Self::enforce(&config, &pins, policy, watch, status, log);
         if started.is_err() && !existed {
@@ -138,7 +138,11 @@ impl Controller {
                 Err(RecvTimeoutError::Timeout) => self.tick(),
             }
         }
-        info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+        if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
+            info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+        } else {
+            warn!("the controller ends; not all interfaces are enforced");
+        }
     }
 
     fn tick(&mut self) {
@@ -164,7 +168,7 @@ impl Controller {
         self.watch = Watch::new(sources);
         let refused = match policy::load(&self.config.policy) {
             Ok(Loaded { policy, warnings }) => {
-                warnings.iter().for_each(|warning| warn!("{warning}"));
+                warn_of(&warnings);
                 self.watch.extend(&policy.sources);
                 self.put_into_force(policy, Some(Timestamp::now())).err().map(|error| vec![error.to_string()])
             }
@@ -176,7 +180,9 @@ impl Controller {
         match refused {
             None => self.status.lock().reloads_done += 1,
             Some(problems) => {
-                problems.iter().for_each(|problem| error!("{problem}"));
+                for problem in problems {
+                    error!("{problem}");
+                }
                 error!("{why}: the new policy is refused, the last good one stays in force");
                 self.status.lock().reloads_refused += 1;
             }
@@ -238,6 +244,12 @@ impl Controller {
             }
         }
         status.interfaces = now;
+    }
+}
+
+fn warn_of(warnings: &[Problem]) {
+    for warning in warnings {
+        warn!("{warning}");
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Parser;
 use gate25::cli::{Cli, Command, Explain};
 use gate25::command::{check, detach, explain, replay, run};
 use gate25::controller::Failure;
-use gate25::policy::{self, Loaded, Policy, Refused};
+use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use jiff::Timestamp;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -14,8 +14,10 @@ fn main() -> ExitCode {
     match perform(Cli::parse().command) {
         Ok(code) => code,
         Err(Failure::Policy(Refused { problems, warnings, .. })) => {
-            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            print_warnings(&warnings);
+            for problem in problems {
+                eprintln!("{problem}");
+            }
             ExitCode::FAILURE
         }
         // Whoever read the output has seen enough.
@@ -34,7 +36,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
             run::run(arguments.node.config()?.checked()?, arguments.log_packets)?;
         }
-        Command::Detach(node) => detach::detach(&node.config()?, &mut out)?,
+        Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
         Command::Check { policy, .. } => {
             if !check::check(&policy, &mut out, &mut io::stderr())? {
                 return Ok(ExitCode::FAILURE);
@@ -67,8 +69,14 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
 
 fn load(path: &Path) -> Result<Policy, Failure> {
     let Loaded { policy, warnings } = policy::load(path).map_err(Failure::Policy)?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    print_warnings(&warnings);
     Ok(policy)
+}
+
+fn print_warnings(warnings: &[Problem]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -14,7 +14,6 @@ pub struct Shared(Arc<Mutex<Status>>);
 
 impl Shared {
     /// Exclusive access, for moments.
-    #[must_use]
     pub fn lock(&self) -> MutexGuard<'_, Status> {
         // Nothing panics while it holds the lock; and if it did, the numbers would still be of use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,14 +56,9 @@ pub struct Interface {
     /// Its name.
     pub name: String,
     /// How it was asked to run.
-    #[serde(serialize_with = "label")]
     pub mode: XdpMode,
     /// Whether the program is on it.
     pub attached: bool,
     /// Why not.
     pub why: Option<String>,
-}
-
-fn label<S: serde::Serializer>(mode: &XdpMode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(mode.label())
 }

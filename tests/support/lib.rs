@@ -16,11 +16,12 @@ pub mod namespace;
 pub mod packet;
 pub mod process;
 pub mod smtp;
+pub mod testrun;
 pub mod wait;
 
 mod reaper;
 mod topology;
-mod xdp_pass;
+pub mod xdp_pass;
 
 use std::{
     env,

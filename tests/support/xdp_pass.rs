@@ -1,4 +1,5 @@
-//! An XDP program that passes everything. A frame answered by `XDP_TX` reaches a veth peer only if that has one.
+//! XDP programs that do nothing: something to measure against; and a frame that is answered by `XDP_TX` reaches a veth
+//! peer only if that has one that passes everything.
 
 use anyhow::{Context as _, Result};
 use std::{
@@ -13,9 +14,6 @@ const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
-
-/// `r0 = XDP_PASS; exit`, as `struct bpf_insn` lays them out.
-const PROGRAM: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
 
 /// The head of `union bpf_attr` for `BPF_PROG_LOAD`, up to what is needed.
 #[repr(C)]
@@ -35,17 +33,31 @@ struct Attach {
     flags: u32,
 }
 
-/// Attaches the program, in native mode, to an interface of this thread's network namespace, for as long as the
-/// result lives.
-pub(crate) fn attach(interface: &str) -> Result<OwnedFd> {
+/// `XDP_DROP`, `XDP_PASS` and `XDP_TX` of `linux/bpf.h`.
+pub const DROP: u8 = 1;
+/// See [`DROP`].
+pub const PASS: u8 = 2;
+/// See [`DROP`].
+pub const TX: u8 = 3;
+
+/// Loads a program that does nothing but return `code`: the least that any XDP program costs.
+pub fn load(code: u8) -> Result<OwnedFd> {
+    // `r0 = code; exit`, as `struct bpf_insn` lays them out.
+    let program: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, code, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
     let load = Load {
         kind: BPF_PROG_TYPE_XDP,
-        instruction_count: PROGRAM.len() as u32,
-        instructions: ptr::from_ref(&PROGRAM).addr() as u64,
+        instruction_count: program.len() as u32,
+        instructions: ptr::from_ref(&program).addr() as u64,
         license: c"GPL".as_ptr().addr() as u64,
     };
-    // SAFETY: the two addresses in it point to constants.
-    let program = unsafe { bpf(BPF_PROG_LOAD, &load) }.context("cannot load an XDP program (not root?)")?;
+    // SAFETY: the two addresses in it outlive the call.
+    unsafe { bpf(BPF_PROG_LOAD, &load) }.context("cannot load an XDP program (not root?)")
+}
+
+/// Attaches one that passes everything, in native mode, to an interface of this thread's network namespace, for as long
+/// as the result lives.
+pub(crate) fn attach(interface: &str) -> Result<OwnedFd> {
+    let program = load(PASS)?;
     let interface_index = nix::net::if_::if_nametoindex(interface).with_context(|| interface.to_owned())?;
     let attach = Attach {
         program: program.as_raw_fd(),

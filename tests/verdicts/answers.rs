@@ -43,7 +43,10 @@ pub(crate) fn dissect(packet: &[u8]) -> Answer {
     };
     assert_eq!(tcp.checksum, sum, "the TCP checksum");
     assert!(rest.is_empty() && tcp.options.is_empty(), "nothing behind the header");
-    assert!(tcp.rst && !(tcp.syn || tcp.fin || tcp.psh || tcp.urg || tcp.ece || tcp.cwr || tcp.ns), "flags {tcp:?}");
+    assert!(
+        tcp.rst && !(tcp.syn || tcp.fin || tcp.psh || tcp.urg || tcp.ece || tcp.cwr || tcp.ns),
+        "flags {tcp:?}"
+    );
     assert_eq!((tcp.window_size, tcp.urgent_pointer), (0, 0), "window, urgent pointer");
     Answer {
         from: (from, tcp.source_port),
@@ -57,7 +60,8 @@ pub(crate) fn dissect(packet: &[u8]) -> Answer {
 /// What RFC 9293 section 3.10.7.1 says of a segment to a closed port.
 fn wanted(from: IpAddr, to: IpAddr, tcp: &Tcp) -> Answer {
     let acknowledges = tcp.flags & ACK == 0;
-    let length = tcp.payload.len() as u32 + [SYN, FIN].map(|flag| u32::from(tcp.flags & flag != 0)).iter().sum::<u32>();
+    let length = tcp.payload.len() as u32
+        + [SYN, FIN].map(|flag| u32::from(tcp.flags & flag != 0)).iter().sum::<u32>();
     Answer {
         from: (to, tcp.destination),
         to: (from, tcp.source),
@@ -107,7 +111,8 @@ fn segments() -> Vec<Tcp> {
 }
 
 fn packets(tcp: &Tcp) -> Vec<(&'static str, Payload, Answer)> {
-    let (v4, v6) = (wanted(WEST.into(), STRANGER.into(), tcp), wanted(WEST_V6.into(), STRANGER_V6.into(), tcp));
+    let (v4, v6) =
+        (wanted(WEST.into(), STRANGER.into(), tcp), wanted(WEST_V6.into(), STRANGER_V6.into(), tcp));
     let chain = [Extension::hop_by_hop(), Extension::sized(60, 3), Extension::authentication(5)];
     let longest = vec![Extension::sized(43, 1); 8];
     vec![
@@ -148,7 +153,11 @@ fn every_reset() {
                     frame.extend(vec![0xee; if open { 0 } else { padding }]);
                     let run = bench.program(&frame);
                     let case = format!("{link_name}, {name}, {tcp:?}, padding {padding}");
-                    assert_eq!((run.code, run.verdict.map(|verdict| verdict.action)), (Code::Tx, Some(Action::Reset)), "{case}");
+                    assert_eq!(
+                        (run.code, run.verdict.map(|verdict| verdict.action)),
+                        (Code::Tx, Some(Action::Reset)),
+                        "{case}"
+                    );
                     let ip = run.frame.get(header..).unwrap_or_default();
                     assert_eq!(run.frame[..header], returned(&frame[..header], ip.len()), "{case}");
                     assert_eq!(dissect(ip), expected, "{case}");
@@ -170,7 +179,11 @@ fn as_others_read_it() {
         for payload in [Payload::from(ipv4(&tcp)), ipv6(&tcp).into()] {
             let run = bench.program(&link.carry(payload));
             let sliced = SlicedPacket::from_ethernet(&run.frame).expect("a frame");
-            let ethernet = sliced.link.as_ref().and_then(etherparse::LinkSlice::to_header).and_then(|link| link.ethernet2());
+            let ethernet = sliced
+                .link
+                .as_ref()
+                .and_then(etherparse::LinkSlice::to_header)
+                .and_then(|link| link.ethernet2());
             let ethernet = ethernet.expect("Ethernet II");
             assert_eq!((ethernet.source, ethernet.destination), (Link::GATEWAY, Link::SUBSCRIBER), "{name}");
             let Some(TransportSlice::Tcp(answer)) = sliced.transport else { panic!("{name}: no TCP") };

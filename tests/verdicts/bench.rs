@@ -125,7 +125,11 @@ impl Bench {
                 }
             };
             let wanted = self.wanted(&expect);
-            differ("host engine", format!("{:?}", self.host.verdict(&row.frame, clock::now().boot)), format!("{wanted:?}"));
+            differ(
+                "host engine",
+                format!("{:?}", self.host.verdict(&row.frame, clock::now().boot)),
+                format!("{wanted:?}"),
+            );
             let Run { verdict, code, frame } = self.runner.run(&row.frame).expect("a test-run");
             differ("program", format!("{verdict:?}"), format!("{:?}", traced(wanted)));
             differ("xdp", code.label().to_owned(), expect.code.label().to_owned());
@@ -165,8 +169,12 @@ impl Bench {
     }
 
     fn wanted(&self, expect: &Expect) -> Verdict {
-        let zone = expect.zone.map(|id| self.host.tables.zones.iter().find(|(_, zone)| *zone == id).expect("the zone").0);
-        let rule = expect.rule.map(|id| self.host.tables.rules.iter().find(|(_, rule)| rule.id == id).expect("the rule").0);
+        let zone = expect
+            .zone
+            .map(|id| self.host.tables.zones.iter().find(|(_, zone)| *zone == id).expect("the zone").0);
+        let rule = expect
+            .rule
+            .map(|id| self.host.tables.rules.iter().find(|(_, rule)| rule.id == id).expect("the rule").0);
         Verdict {
             decision: expect.decision,
             reason: expect.reason,
@@ -184,7 +192,9 @@ impl Bench {
         let mut counted = BTreeMap::new();
         for row in packets {
             let known = self.host.tables.zones.get(&row.zone).cloned();
-            let zone = known.unwrap_or_else(|| if row.zone == NO_ZONE { String::new() } else { format!("slot {}", row.zone) });
+            let zone = known.unwrap_or_else(|| {
+                if row.zone == NO_ZONE { String::new() } else { format!("slot {}", row.zone) }
+            });
             let of = labels(row.family.label(), &zone, row.decision.label(), row.reason, row.enforced);
             counted.insert(format!("packets {of}"), row.count.packets);
             counted.insert(format!("bytes {of}"), row.count.bytes);
@@ -215,7 +225,8 @@ fn labels(family: &str, zone: &str, decision: &str, reason: Reason, enforced: bo
 fn moves(expect: &Expect, length: usize) -> BTreeMap<String, u64> {
     let zone = expect.zone.unwrap_or_default();
     let of = labels(expect.family.label(), zone, expect.decision.label(), expect.reason, expect.enforced);
-    let mut moved = BTreeMap::from([(format!("packets {of}"), 1), (format!("bytes {of}"), length.min(LINEAR) as u64)]);
+    let mut moved =
+        BTreeMap::from([(format!("packets {of}"), 1), (format!("bytes {of}"), length.min(LINEAR) as u64)]);
     if expect.attempt {
         moved.insert(format!("attempts {of}"), 1);
     }

@@ -86,7 +86,8 @@ exceptions:
     assert_eq!(decided(&host, 9_000_000_000), named(Reason::Expired, "narrow"));
     assert_eq!(decided(&host, 99_000_000_000), named(Reason::Expired, "narrow"));
 
-    let text = policy(r#"blocks: [{id: b, destinations: ["198.51.100.0/24"], until: "2004-07-28T00:00:01Z"}]"#);
+    let text =
+        policy(r#"blocks: [{id: b, destinations: ["198.51.100.0/24"], until: "2004-07-28T00:00:01Z"}]"#);
     let host = Host::new(&policies::load(&text), clock, Unmanaged::Pass, true);
     assert_eq!(decided(&host, 99_000_000_000), named(Reason::BlockRule, "b"));
 }
@@ -115,9 +116,8 @@ fn the_program_ends_it_by_the_boot_clock() {
     // Long enough to load the program, also on a busy machine.
     let life = Duration::from_secs(4);
     let until = now.wall + life;
-    let text = policy(&format!(
-        r#"exceptions: [{{id: e, destinations: ["198.51.100.0/24"], until: "{until}"}}]"#
-    ));
+    let text =
+        policy(&format!(r#"exceptions: [{{id: e, destinations: ["198.51.100.0/24"], until: "{until}"}}]"#));
     let mut bench = Bench::of(&policies::load(&text), now, Unmanaged::Pass, true);
     let end = now.boot + life.as_nanos() as u64;
     let frame = connect(TO[0], TO[1]);

@@ -47,7 +47,11 @@ fn tags() {
     rows.push(row("five of several kinds", mixed.carry(relayed()), malformed().other()));
     // Not a tag's number: nothing behind it is read.
     for tpid in [0x8101, 0x88a7, 0x9200, 0x9101] {
-        rows.push(row(format!("{tpid:#x}"), Link::new().tag(tpid, 1).carry(ipv4(&syn())), not_smtp(Family::Other)));
+        rows.push(row(
+            format!("{tpid:#x}"),
+            Link::new().tag(tpid, 1).carry(ipv4(&syn())),
+            not_smtp(Family::Other),
+        ));
     }
     Bench::main().check(rows);
 }
@@ -60,7 +64,10 @@ fn pppoe() {
             let link = Link::new().tags(0x8100, number).pppoe(ppp);
             rows.extend(behind(&format!("{ppp:?} in {number} tags"), &link));
         }
-        rows.extend(behind(&format!("{ppp:?} in QinQ"), &Link::new().tag(0x88a8, 1).tag(0x8100, 2).pppoe(ppp)));
+        rows.extend(behind(
+            &format!("{ppp:?} in QinQ"),
+            &Link::new().tag(0x88a8, 1).tag(0x8100, 2).pppoe(ppp),
+        ));
         let five = Link::new().tags(0x8100, 5).pppoe(ppp);
         rows.push(row(format!("{ppp:?} in 5 tags"), five.carry(relayed()), malformed().other()));
     }
@@ -93,15 +100,24 @@ fn other_types() {
     let ip = ipv4(&syn()).octets();
     let mut rows = vec![row("arp", plain(arp()), not_smtp(Family::Other))];
     // MPLS, 802.1ah, MACsec, EAPOL, IEEE experimental, and numbers beside IP's.
-    for ethertype in [0x8847, 0x8848, 0x88e7, 0x88e5, 0x888e, 0x88b5, 0x0801, 0x86dc, 0x0806, 0x0600, 0x6558] {
+    for ethertype in [0x8847, 0x8848, 0x88e7, 0x88e5, 0x888e, 0x88b5, 0x0801, 0x86dc, 0x0806, 0x0600, 0x6558]
+    {
         let frame = plain(Payload { ethertype, octets: ip.clone() });
         rows.push(row(format!("{ethertype:#x}"), frame, not_smtp(Family::Other)));
     }
     // 802.3: a length, then LLC; SNAP even carries an EtherType. None of it is read.
     for length in [0, 46, 1500, 0x05ff] {
         let llc = [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], ip.as_slice()].concat();
-        rows.push(row(format!("802.3 of length {length}"), plain(Payload { ethertype: length, octets: llc }), not_smtp(Family::Other)));
-        rows.push(row(format!("802.3 of length {length}, bare"), plain(Payload { ethertype: length, octets: ip.clone() }), not_smtp(Family::Other)));
+        rows.push(row(
+            format!("802.3 of length {length}"),
+            plain(Payload { ethertype: length, octets: llc }),
+            not_smtp(Family::Other),
+        ));
+        rows.push(row(
+            format!("802.3 of length {length}, bare"),
+            plain(Payload { ethertype: length, octets: ip.clone() }),
+            not_smtp(Family::Other),
+        ));
     }
     Bench::main().check(rows);
 }

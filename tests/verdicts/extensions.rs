@@ -76,7 +76,11 @@ fn eight_and_nine() {
         }
         for length in [9, 10, 20] {
             let chain = vec![header.clone(); length];
-            rows.push(row(format!("{length} × {number}: relay"), plain(relayed_v6().with(chain.clone())), bad()));
+            rows.push(row(
+                format!("{length} × {number}: relay"),
+                plain(relayed_v6().with(chain.clone())),
+                bad(),
+            ));
             rows.push(row(format!("{length} × {number}: udp"), plain(datagram().with(chain)), bad()));
         }
     }
@@ -87,7 +91,11 @@ fn eight_and_nine() {
     };
     rows.extend(behind("one of each", &all(Extension::fragment(0, false))));
     let later = Extension::fragment(1, false);
-    rows.push(row("the eighth a later fragment's", plain(ipv6(&syn()).with(all(later.clone()))), not_smtp(V6)));
+    rows.push(row(
+        "the eighth a later fragment's",
+        plain(ipv6(&syn()).with(all(later.clone()))),
+        not_smtp(V6),
+    ));
     let mut nine = all(Extension::destination());
     nine.push(later);
     rows.push(row("the ninth a later fragment's", plain(ipv6(&syn()).with(nine)), bad()));

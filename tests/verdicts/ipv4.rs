@@ -74,7 +74,11 @@ fn total_length() {
         row("0, blocked", of(0, ipv4(&syn())), reset(Default, "west")),
         row("0, cut before the ports", of(0, relayed())[..37].to_vec(), bad()),
         row("0, cut behind them", of(0, relayed())[..38].to_vec(), relay("west", "west-relay").quiet()),
-        row("padding behind the packet", [plain(ipv4(&syn())), vec![0xee; 6]].concat(), reset(Default, "west")),
+        row(
+            "padding behind the packet",
+            [plain(ipv4(&syn())), vec![0xee; 6]].concat(),
+            reset(Default, "west"),
+        ),
         row("padding behind a packet of 20", [of(20, relayed()), vec![0; 6]].concat(), bad()),
     ]);
     Bench::main().check(rows);

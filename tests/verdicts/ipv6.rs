@@ -49,7 +49,11 @@ fn payload_length() {
         row("0, blocked", of(0, ipv6(&syn())), reset(Default, "west").v6()),
         row("0, cut before the ports", of(0, relayed_v6())[..57].to_vec(), bad()),
         row("0, cut behind them", of(0, relayed_v6())[..58].to_vec(), passed().quiet()),
-        row("padding behind the packet", [plain(ipv6(&syn())), vec![0xee; 6]].concat(), reset(Default, "west").v6()),
+        row(
+            "padding behind the packet",
+            [plain(ipv6(&syn())), vec![0xee; 6]].concat(),
+            reset(Default, "west").v6(),
+        ),
     ]);
     Bench::main().check(rows);
 }
@@ -60,9 +64,17 @@ fn fragments() {
     let mut rows: Vec<Row> = Vec::new();
     for offset in [1, 2, 185, 0x1fff] {
         for more in [false, true] {
-            rows.push(row(format!("offset {offset}, more {more}"), of(offset, more, ipv6(&syn())), not_smtp(V6)));
+            rows.push(row(
+                format!("offset {offset}, more {more}"),
+                of(offset, more, ipv6(&syn())),
+                not_smtp(V6),
+            ));
             let nested = ipv6(&syn()).with([Extension::hop_by_hop(), Extension::fragment(offset, more)]);
-            rows.push(row(format!("offset {offset}, more {more}, behind options"), plain(nested), not_smtp(V6)));
+            rows.push(row(
+                format!("offset {offset}, more {more}, behind options"),
+                plain(nested),
+                not_smtp(V6),
+            ));
         }
     }
     rows.extend([

@@ -72,7 +72,11 @@ fn headers_behind_the_linear_part() {
         let in_tags = Link::new().tags(0x9100, 4).carry(relayed_v6().with(chain(length)));
         rows.push(row(format!("{length}: in tags"), in_tags, passed));
         let all_kinds = [0, 43, 60, 135, 139, 140, 60, 43].map(long);
-        rows.push(row(format!("{length}: all kinds"), plain(relayed_v6().with(&all_kinds[..length])), passed));
+        rows.push(row(
+            format!("{length}: all kinds"),
+            plain(relayed_v6().with(&all_kinds[..length])),
+            passed,
+        ));
         let whole = plain(relayed_v6().with(chain(length)));
         let ports = whole.len() - 16;
         let bad = drop(Malformed, "west").v6().quiet();

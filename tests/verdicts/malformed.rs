@@ -34,7 +34,11 @@ fn ipv4_cut() {
                 24..34 => relay("west", "west-relay").quiet(),
                 _ => relay("west", "west-relay"),
             };
-            rows.push(row(format!("{name}: tcp, {kept} octets"), cut(&link, header, relayed(), kept), expect));
+            rows.push(row(
+                format!("{name}: tcp, {kept} octets"),
+                cut(&link, header, relayed(), kept),
+                expect,
+            ));
             let options = Ipv4 { options: vec![1; 20], ..relayed() };
             let frame = cut(&link, header, options, kept);
             rows.push(row(format!("{name}: tcp with options, {kept} octets"), frame, bad(kept)));
@@ -47,11 +51,19 @@ fn ipv4_cut() {
             // The fragment offset is in the seventh and eighth.
             let expect = if kept < 8 { malformed() } else { not_smtp(V4) };
             let fragment = Ipv4 { fragment: 1, ..relayed() };
-            rows.push(row(format!("{name}: fragment, {kept} octets"), cut(&link, header, fragment, kept), expect));
+            rows.push(row(
+                format!("{name}: fragment, {kept} octets"),
+                cut(&link, header, fragment, kept),
+                expect,
+            ));
         }
         for kept in 1..=40 {
             let wrong = Ipv4 { version: 6, ..relayed() };
-            rows.push(row(format!("{name}: version 6, {kept} octets"), cut(&link, header, wrong, kept), bad(kept)));
+            rows.push(row(
+                format!("{name}: version 6, {kept} octets"),
+                cut(&link, header, wrong, kept),
+                bad(kept),
+            ));
         }
     }
     Bench::main().check(rows);
@@ -68,14 +80,22 @@ fn ipv6_cut() {
                 44..54 => relay("west", "west-relay").quiet().v6(),
                 _ => relay("west", "west-relay").v6(),
             };
-            rows.push(row(format!("{name}: tcp, {kept} octets"), cut(&link, header, relayed_v6(), kept), expect));
+            rows.push(row(
+                format!("{name}: tcp, {kept} octets"),
+                cut(&link, header, relayed_v6(), kept),
+                expect,
+            ));
         }
         for number in [protocol::UDP, protocol::ICMPV6, protocol::ESP, protocol::NO_NEXT] {
             for kept in 0..=48 {
                 // The next header is the seventh octet.
                 let expect = if kept < 7 { malformed().v6() } else { not_smtp(V6) };
                 let packet = Ipv6::new(WEST_V6, STRANGER_V6, number, vec![0, 25, 0, 25, 0, 8, 0, 0]);
-                rows.push(row(format!("{name}: {number}, {kept} octets"), cut(&link, header, packet, kept), expect));
+                rows.push(row(
+                    format!("{name}: {number}, {kept} octets"),
+                    cut(&link, header, packet, kept),
+                    expect,
+                ));
             }
         }
         for number in [0, 43, 44, 51, 60, 135, 139, 140] {
@@ -87,7 +107,11 @@ fn ipv6_cut() {
         }
         for kept in 1..=60 {
             let wrong = Ipv6 { version: 4, ..relayed_v6() };
-            rows.push(row(format!("{name}: version 4, {kept} octets"), cut(&link, header, wrong, kept), bad(kept)));
+            rows.push(row(
+                format!("{name}: version 4, {kept} octets"),
+                cut(&link, header, wrong, kept),
+                bad(kept),
+            ));
         }
     }
     Bench::main().check(rows);

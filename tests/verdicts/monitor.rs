@@ -13,17 +13,30 @@ use gate25_tests::packet::{Ipv4, Link, RST, Tcp};
 fn a_zone_that_monitors() {
     let from = "203.0.113.7";
     let rst = Tcp::new(40_000, 25, RST);
-    let fragment = Ipv4 { fragment: Ipv4::MORE, ..Ipv4::tcp([203, 0, 113, 7].into(), [9, 9, 9, 9].into(), &syn()) };
+    let fragment =
+        Ipv4 { fragment: Ipv4::MORE, ..Ipv4::tcp([203, 0, 113, 7].into(), [9, 9, 9, 9].into(), &syn()) };
     Bench::new(WATCHING).check([
         row("default", connect(from, "9.9.9.9"), reset(Default, "watch").monitored()),
-        row("block rule", connect(from, "198.51.100.66"), reset(BlockRule, "watch").naming("bad-host").monitored()),
+        row(
+            "block rule",
+            connect(from, "198.51.100.66"),
+            reset(BlockRule, "watch").naming("bad-host").monitored(),
+        ),
         row("relay", connect(from, "192.0.2.25"), relay("watch", "relay")),
         row("ipv6", connect("2001:db8:100::1", "2620:fe::fe"), reset(Default, "watch").v6().monitored()),
         // The action is what would have been done.
-        row("a RST", crate::frames::between(from, "9.9.9.9", &rst), drop(Default, "watch").quiet().monitored()),
+        row(
+            "a RST",
+            crate::frames::between(from, "9.9.9.9", &rst),
+            drop(Default, "watch").quiet().monitored(),
+        ),
         row("a fragment", plain(fragment), drop(Default, "watch").monitored()),
         row("no zone", connect("192.168.0.1", "9.9.9.9"), unmanaged()),
-        row("port 587", crate::frames::between(from, "9.9.9.9", &Tcp::syn(40_000, 587)), not_smtp(Family::Ipv4)),
+        row(
+            "port 587",
+            crate::frames::between(from, "9.9.9.9", &Tcp::syn(40_000, 587)),
+            not_smtp(Family::Ipv4),
+        ),
     ]);
 }
 
@@ -53,7 +66,11 @@ fn a_node_that_monitors() {
     Bench::with(MAIN, Unmanaged::Pass, false).check([
         row("default", connect(from, "9.9.9.9"), reset(Default, "west").monitored()),
         row("default of lab", connect("203.0.113.66", "9.9.9.9"), drop(Default, "lab").monitored()),
-        row("block rule", connect(from, "198.51.100.66"), reset(BlockRule, "west").naming("bad-host").monitored()),
+        row(
+            "block rule",
+            connect(from, "198.51.100.66"),
+            reset(BlockRule, "west").naming("bad-host").monitored(),
+        ),
         row("relay", connect(from, "192.0.2.25"), relay("west", "west-relay")),
         row("five tags", Link::new().tags(0x8100, 5).carry(relayed()), malformed().other().monitored()),
     ]);

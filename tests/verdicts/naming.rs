@@ -28,7 +28,8 @@ fn exceptions() {
         // Among those that hold: the narrower one has ended.
         ("10.2.0.1", "198.53.1.1", exception("z", "h-wide")),
     ];
-    Bench::new(NAMING).check(rows.map(|(from, to, expect)| row(format!("{from} to {to}"), connect(from, to), expect)));
+    Bench::new(NAMING)
+        .check(rows.map(|(from, to, expect)| row(format!("{from} to {to}"), connect(from, to), expect)));
 }
 
 #[test]
@@ -44,7 +45,8 @@ fn expired() {
         // Not the one to come, though its destination is more specific.
         ("10.2.0.1", "198.52.1.130", ended("ez-narrow")),
     ];
-    Bench::new(NAMING).check(rows.map(|(from, to, expect)| row(format!("{from} to {to}"), connect(from, to), expect)));
+    Bench::new(NAMING)
+        .check(rows.map(|(from, to, expect)| row(format!("{from} to {to}"), connect(from, to), expect)));
 }
 
 #[test]
@@ -62,5 +64,6 @@ fn relays_and_blocks() {
         ("10.1.0.5", "9.9.9.9", blocked("ba-host-any")),
         ("10.2.0.1", "198.54.2.1", blocked("b0-tie")),
     ];
-    Bench::new(NAMING).check(rows.map(|(from, to, expect)| row(format!("{from} to {to}"), connect(from, to), expect)));
+    Bench::new(NAMING)
+        .check(rows.map(|(from, to, expect)| row(format!("{from} to {to}"), connect(from, to), expect)));
 }

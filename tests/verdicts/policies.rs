@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) fn load(text: &str) -> Policy {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verdicts-{}-{number}.yaml", std::process::id()));
+    let file =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verdicts-{}-{number}.yaml", std::process::id()));
     fs::write(&file, text).expect("a file");
     let loaded = gate25::policy::load(&file);
     fs::remove_file(&file).expect("the file");

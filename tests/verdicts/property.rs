@@ -86,7 +86,10 @@ fn agrees_with_prose(policy: &Policy, block_unmanaged: bool, seen: &mut Seen) ->
             seen.see(expected.reason);
             // The verdict is exact; the exception named may be the one named at the install.
             if hours > 0 && expected.reason == Reason::Exception {
-                let named = found.rule.as_ref().is_some_and(|id| policy.exceptions.iter().any(|known| known.id == *id));
+                let named = found
+                    .rule
+                    .as_ref()
+                    .is_some_and(|id| policy.exceptions.iter().any(|known| known.id == *id));
                 prop_assert!(named, "{:?} is no exception", found.rule);
                 expected.rule.clone_from(&found.rule);
             }
@@ -151,6 +154,9 @@ fn the_kernel_says_what_the_host_says() {
         });
     }
     use Reason::{BlockRule, Default, Exception, Expired, Malformed, NotSmtp, Relay};
-    seen.borrow().must_have(30, &[NotSmtp, Reason::Unmanaged, Relay, Exception, Default, BlockRule, Expired, Malformed]);
+    seen.borrow().must_have(
+        30,
+        &[NotSmtp, Reason::Unmanaged, Relay, Exception, Default, BlockRule, Expired, Malformed],
+    );
     assert!(seen.borrow().answers >= 30, "{} answers", seen.borrow().answers);
 }

@@ -25,22 +25,24 @@ pub(crate) fn noon() -> Timestamp {
 }
 
 fn prefix() -> impl Strategy<Value = IpNetwork> {
-    (any::<bool>(), 0..8_u8, select(&[0, 1, 24, 29, 29, 30, 30, 31, 31, 32, 32][..])).prop_map(|(ipv6, number, length)| {
-        let host = 32 - length;
-        match address(ipv6, number) {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(host).unwrap_or(0);
-                let network = Ipv4Addr::from_bits(address.to_bits() & mask);
-                Ipv4Network::new(network, length as u8).expect("a prefix").into()
+    (any::<bool>(), 0..8_u8, select(&[0, 1, 24, 29, 29, 30, 30, 31, 31, 32, 32][..])).prop_map(
+        |(ipv6, number, length)| {
+            let host = 32 - length;
+            match address(ipv6, number) {
+                IpAddr::V4(address) => {
+                    let mask = u32::MAX.checked_shl(host).unwrap_or(0);
+                    let network = Ipv4Addr::from_bits(address.to_bits() & mask);
+                    Ipv4Network::new(network, length as u8).expect("a prefix").into()
+                }
+                IpAddr::V6(address) => {
+                    let length = if length == 0 { 0 } else { 128 - host };
+                    let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+                    let network = Ipv6Addr::from_bits(address.to_bits() & mask);
+                    Ipv6Network::new(network, length as u8).expect("a prefix").into()
+                }
             }
-            IpAddr::V6(address) => {
-                let length = if length == 0 { 0 } else { 128 - host };
-                let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-                let network = Ipv6Addr::from_bits(address.to_bits() & mask);
-                Ipv6Network::new(network, length as u8).expect("a prefix").into()
-            }
-        }
-    })
+        },
+    )
 }
 
 fn date() -> impl Strategy<Value = Option<Timestamp>> {
@@ -102,7 +104,15 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             for (chosen, subscribers, destinations, (from, until)) in exceptions {
                 let zones = zone_scope(&chosen, zones);
                 let kind = Kind::Other;
-                policy.exceptions.push(Exception { id: id(), kind, zones, subscribers, destinations, from, until });
+                policy.exceptions.push(Exception {
+                    id: id(),
+                    kind,
+                    zones,
+                    subscribers,
+                    destinations,
+                    from,
+                    until,
+                });
             }
             for (chosen, subscribers, destinations, (from, until)) in blocks {
                 let zones = zone_scope(&chosen, zones);
@@ -156,17 +166,26 @@ fn packet() -> impl Strategy<Value = Payload> {
     let fragment = prop_oneof![8 => Just(0x4000_u16), 1 => Just(Ipv4::MORE), 1 => any::<u16>()];
     let v4 = (tcp(), 0..8_u8, 0..8_u8, 0..=10_usize, fragment, any::<bool>()).prop_map(
         |(tcp, from, to, options, fragment, is_udp)| {
-            let (IpAddr::V4(from), IpAddr::V4(to)) = (address(false, from), address(false, to)) else { unreachable!() };
+            let (IpAddr::V4(from), IpAddr::V4(to)) = (address(false, from), address(false, to)) else {
+                unreachable!()
+            };
             let packet = Ipv4 { options: vec![1; options * 4], fragment, ..Ipv4::tcp(from, to, &tcp) };
-            if is_udp && options == 7 { Ipv4 { protocol: 17, payload: udp(25, 25, b"x"), ..packet } } else { packet }.into()
+            if is_udp && options == 7 {
+                Ipv4 { protocol: 17, payload: udp(25, 25, b"x"), ..packet }
+            } else {
+                packet
+            }
+            .into()
         },
     );
-    let v6 = (tcp(), 0..8_u8, 0..8_u8, prop_oneof![2 => vec(extension(), 0..=1), 1 => vec(extension(), 0..=10)]).prop_map(
-        |(tcp, from, to, chain)| {
-            let (IpAddr::V6(from), IpAddr::V6(to)) = (address(true, from), address(true, to)) else { unreachable!() };
-            Ipv6::tcp(from, to, &tcp).with(chain).into()
-        },
-    );
+    let v6 =
+        (tcp(), 0..8_u8, 0..8_u8, prop_oneof![2 => vec(extension(), 0..=1), 1 => vec(extension(), 0..=10)])
+            .prop_map(|(tcp, from, to, chain)| {
+                let (IpAddr::V6(from), IpAddr::V6(to)) = (address(true, from), address(true, to)) else {
+                    unreachable!()
+                };
+                Ipv6::tcp(from, to, &tcp).with(chain).into()
+            });
     prop_oneof![v4, v6]
 }
 

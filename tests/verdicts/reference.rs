@@ -30,7 +30,13 @@ pub(crate) fn judge(
 ) -> Judgement {
     let Some((index, zone)) = zone_of(policy, subscriber) else {
         let decision = if block_unmanaged { Decision::Block } else { Decision::Pass };
-        return Judgement { decision, reason: Reason::Unmanaged, zone: None, rule: None, enforced: block_unmanaged };
+        return Judgement {
+            decision,
+            reason: Reason::Unmanaged,
+            zone: None,
+            rule: None,
+            enforced: block_unmanaged,
+        };
     };
     let judgement = |decision, reason, rule: Option<&str>| Judgement {
         decision,
@@ -41,7 +47,8 @@ pub(crate) fn judge(
     };
     let place = Place { zone: index, subscriber, remote };
 
-    let holding = policy.blocks.iter().filter(|block| begun(block.from, installed) && !over(block.until, installed));
+    let holding =
+        policy.blocks.iter().filter(|block| begun(block.from, installed) && !over(block.until, installed));
     if let Some(block) = first(holding.filter_map(|block| place.of_block(block))) {
         return judgement(Decision::Block, Reason::BlockRule, Some(block));
     }
@@ -63,7 +70,10 @@ pub(crate) fn judge(
 fn zone_of(policy: &Policy, subscriber: IpAddr) -> Option<(usize, &Zone)> {
     let prefixes = |zone: &Zone| longest(&zone.subscribers, subscriber);
     let zones = policy.zones.iter().enumerate();
-    zones.filter_map(|(index, zone)| Some((prefixes(zone)?, index, zone))).max_by_key(|(length, _, _)| *length).map(|(_, index, zone)| (index, zone))
+    zones
+        .filter_map(|(index, zone)| Some((prefixes(zone)?, index, zone)))
+        .max_by_key(|(length, _, _)| *length)
+        .map(|(_, index, zone)| (index, zone))
 }
 
 fn begun(from: Option<Timestamp>, at: Timestamp) -> bool {
@@ -112,8 +122,15 @@ impl Place {
         self.rank(id, zones, subscribers, destinations)
     }
 
-    fn rank<'a>(&self, id: &'a str, zones: &Scope<usize>, subscribers: &Scope<IpNetwork>, destinations: &Scope<IpNetwork>) -> Option<Rank<'a>> {
-        let (destination, subscriber) = (specific(destinations, self.remote)?, specific(subscribers, self.subscriber)?);
+    fn rank<'a>(
+        &self,
+        id: &'a str,
+        zones: &Scope<usize>,
+        subscribers: &Scope<IpNetwork>,
+        destinations: &Scope<IpNetwork>,
+    ) -> Option<Rank<'a>> {
+        let (destination, subscriber) =
+            (specific(destinations, self.remote)?, specific(subscribers, self.subscriber)?);
         self.within(zones).then_some((Reverse(destination), Reverse(subscriber), id))
     }
 

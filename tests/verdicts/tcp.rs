@@ -32,7 +32,8 @@ fn other_protocols() {
     let octets = udp(25, 25, b"EHLO");
     let mut rows: Vec<Row> = Vec::new();
     // What would be TCP to port 25 if its protocol were 6; but those numbers that IPv6 reads as extension headers.
-    let numbers = [protocol::ICMP, 2, 4, 5, 7, protocol::UDP, 33, 41, protocol::GRE, protocol::ESP, 97, 132, 253, 255];
+    let numbers =
+        [protocol::ICMP, 2, 4, 5, 7, protocol::UDP, 33, 41, protocol::GRE, protocol::ESP, 97, 132, 253, 255];
     for number in numbers {
         let packet = Ipv4::new(WEST, STRANGER, number, octets.clone());
         rows.push(row(format!("protocol {number}"), plain(packet), not_smtp(V4)));
@@ -77,13 +78,25 @@ fn what_is_never_answered() {
         row("to 255.255.255.255", plain(to([255; 4], &syn())), silent),
         row("to ff02::1", plain(to_v6("ff02::1", &syn())), silent.v6()),
         row("to fe00::1", plain(to_v6("fe00::1", &syn())), answered.v6()),
-        row("to a group's MAC address", link.clone().to([0x01, 0, 0x5e, 0, 0, 1]).carry(ipv4(&syn())), silent),
+        row(
+            "to a group's MAC address",
+            link.clone().to([0x01, 0, 0x5e, 0, 0, 1]).carry(ipv4(&syn())),
+            silent,
+        ),
         row("to ff:ff:ff:ff:ff:ff", link.clone().to([0xff; 6]).carry(ipv6(&syn())), silent.v6()),
         row("to 02:01:01:01:01:01", link.clone().to([2, 1, 1, 1, 1, 1]).carry(ipv4(&syn())), answered),
         row("header length 4", plain(ipv4(&Tcp { data_offset: Some(4), ..data(ACK) })), silent.quiet()),
         row("header length 0", plain(ipv4(&Tcp { data_offset: Some(0), ..data(ACK) })), silent.quiet()),
-        row("header beyond the packet", plain(ipv4(&Tcp { data_offset: Some(11), ..data(ACK) })), silent.quiet()),
-        row("header as long as the packet", plain(ipv4(&Tcp { data_offset: Some(10), ..data(ACK).payload([0; 20]) })), answered.quiet()),
+        row(
+            "header beyond the packet",
+            plain(ipv4(&Tcp { data_offset: Some(11), ..data(ACK) })),
+            silent.quiet(),
+        ),
+        row(
+            "header as long as the packet",
+            plain(ipv4(&Tcp { data_offset: Some(10), ..data(ACK).payload([0; 20]) })),
+            answered.quiet(),
+        ),
     ];
     // The segment cut in the frame: behind the ports it is read, but not answered. The flags are the 14th octet.
     for kept in [4, 8, 13, 14, 19] {
@@ -117,8 +130,16 @@ fn checksums() {
         let (answered, silent) = (reset(Default, "west").quiet(), drop(Default, "west").quiet());
         rows.push(row(format!("{length} octets"), plain(ipv4(&tcp)), answered));
         rows.push(row(format!("{length} octets, ipv6"), plain(ipv6(&tcp)), answered.v6()));
-        rows.push(row(format!("{length} octets, the last wrong"), wrong_at_the_end(plain(ipv4(&tcp))), silent));
-        rows.push(row(format!("{length} octets, the last wrong, ipv6"), wrong_at_the_end(plain(ipv6(&tcp))), silent.v6()));
+        rows.push(row(
+            format!("{length} octets, the last wrong"),
+            wrong_at_the_end(plain(ipv4(&tcp))),
+            silent,
+        ));
+        rows.push(row(
+            format!("{length} octets, the last wrong, ipv6"),
+            wrong_at_the_end(plain(ipv6(&tcp))),
+            silent.v6(),
+        ));
     }
     Bench::main().check(rows);
 }

@@ -119,10 +119,11 @@ impl Store {
             let zero = PerCpuValues::try_from(vec![RuleCount::default(); cpus])
                 .map_err(|error| Fault::kernel("processors", error))?;
             match rules.get(number, 0) {
+                Ok(_) => {}
                 Err(MapError::KeyNotFound) => {
-                    rules.insert(number, zero, 0).map_err(|error| fault("RULES", error))?
+                    rules.insert(number, zero, 0).map_err(|error| fault("RULES", error))?;
                 }
-                found => drop(found.map_err(|error| fault("RULES", error))?),
+                Err(error) => return Err(fault("RULES", error)),
             }
         }
         Ok(())

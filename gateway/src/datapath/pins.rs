@@ -19,7 +19,7 @@ pub struct Pins {
 impl Pins {
     /// Takes `root`, which must lie below a mounted bpffs (it need not exist yet).
     pub fn below(root: &Path) -> Result<Self, Fault> {
-        let magic = |path: &Path| statfs(path).ok().map(|found| i64::from(found.f_type));
+        let magic = |path: &Path| statfs(path).ok().map(|found| found.f_type);
         let mount = root.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
         if magic(mount) == Some(BPF_FS_MAGIC) && root.file_name().is_some() {
             return Ok(Self { root: root.to_owned() });
@@ -55,6 +55,18 @@ impl Pins {
     #[must_use]
     pub fn link(&self, name: &str) -> PathBuf {
         self.links().join(encode(name))
+    }
+
+    /// An interface's program.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs().join(encode(name))
+    }
+
+    /// All programs.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.root.join("programs")
     }
 
     /// All links.

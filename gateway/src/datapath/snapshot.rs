@@ -86,7 +86,7 @@ impl Counters {
         for own in &self.interfaces {
             own.read(zones.clone(), &mut snapshot).map_err(fault)?;
         }
-        for entry in self.rules.iter() {
+        for entry in &self.rules {
             let (number, values) = entry.map_err(fault)?;
             let add = |sum: RuleCount, cpu: &RuleCount| RuleCount {
                 packets: sum.packets + cpu.packets,

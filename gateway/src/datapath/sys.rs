@@ -33,7 +33,7 @@ fn path(path: &Path) -> io::Result<CString> {
 /// Attaches an XDP program to an interface; `flags` are `XDP_FLAGS_*` of `linux/if_link.h`.
 pub(super) fn link_create(program: BorrowedFd<'_>, interface: u32, flags: u32) -> io::Result<OwnedFd> {
     let mut attributes = zeroed();
-    attributes.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attributes.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
     attributes.link_create.__bindgen_anon_2.target_ifindex = interface;
     attributes.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
     attributes.link_create.flags = flags;
@@ -43,15 +43,15 @@ pub(super) fn link_create(program: BorrowedFd<'_>, interface: u32, flags: u32) -
 /// Replaces a link's program: no packet goes without one.
 pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attributes = zeroed();
-    attributes.link_update.link_fd = link.as_raw_fd() as u32;
-    attributes.link_update.__bindgen_anon_1.new_prog_fd = program.as_raw_fd() as u32;
+    attributes.link_update.link_fd = link.as_raw_fd().cast_unsigned();
+    attributes.link_update.__bindgen_anon_1.new_prog_fd = program.as_raw_fd().cast_unsigned();
     bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attributes).map(drop)
 }
 
 /// Detaches a link for everybody who holds it.
 pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attributes = zeroed();
-    attributes.link_detach.link_fd = link.as_raw_fd() as u32;
+    attributes.link_detach.link_fd = link.as_raw_fd().cast_unsigned();
     bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes).map(drop)
 }
 
@@ -60,7 +60,7 @@ pub(super) fn link_interface(link: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: integers only.
     let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
     let mut attributes = zeroed();
-    attributes.info.bpf_fd = link.as_raw_fd() as u32;
+    attributes.info.bpf_fd = link.as_raw_fd().cast_unsigned();
     attributes.info.info_len = size_of::<bpf_link_info>() as u32;
     attributes.info.info = &raw mut info as u64;
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
@@ -73,7 +73,7 @@ pub(super) fn pin(object: BorrowedFd<'_>, at: &Path) -> io::Result<()> {
     let name = path(at)?;
     let mut attributes = zeroed();
     attributes.__bindgen_anon_4.pathname = name.as_ptr() as u64;
-    attributes.__bindgen_anon_4.bpf_fd = object.as_raw_fd() as u32;
+    attributes.__bindgen_anon_4.bpf_fd = object.as_raw_fd().cast_unsigned();
     bpf(bpf_cmd::BPF_OBJ_PIN, &mut attributes).map(drop)
 }
 

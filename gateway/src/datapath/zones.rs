@@ -28,7 +28,7 @@ impl Slots {
             aya::maps::Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
         };
         let mut slots = Self { map, of: BTreeMap::new() };
-        for entry in slots.map.iter() {
+        for entry in &slots.map {
             let (slot, id) = entry.map_err(fault)?;
             let end = id.iter().position(|octet| *octet == 0).unwrap_or(id.len());
             slots.of.insert(String::from_utf8_lossy(&id[..end]).into_owned(), slot);
@@ -53,19 +53,13 @@ impl Slots {
     fn take(&mut self, id: &str, in_use: impl Fn(&str) -> bool) -> Result<u32, Fault> {
         let taken: Vec<u32> = self.of.values().copied().collect();
         let free = (NO_ZONE + 1..ZONE_SLOTS).find(|slot| !taken.contains(slot));
-        let slot = match free {
-            Some(slot) => slot,
-            None => {
-                let old = self.of.keys().find(|id| !in_use(id)).cloned();
-                old.and_then(|old| self.of.remove(&old)).ok_or_else(|| {
-                    Fault::new(
-                        "zones",
-                        id,
-                        "there is no counter slot left",
-                        "a policy has at most 1,000 zones",
-                    )
-                })?
-            }
+        let slot = if let Some(slot) = free {
+            slot
+        } else {
+            let old = self.of.keys().find(|id| !in_use(id)).cloned();
+            old.and_then(|old| self.of.remove(&old)).ok_or_else(|| {
+                Fault::new("zones", id, "there is no counter slot left", "a policy has at most 1,000 zones")
+            })?
         };
         let mut octets = [0; ZONE_ID_LENGTH];
         octets.iter_mut().zip(id.bytes()).for_each(|(place, octet)| *place = octet);

@@ -100,7 +100,8 @@ impl Ipv6 {
     /// The packet's octets.
     #[must_use]
     pub fn octets(&self) -> Vec<u8> {
-        let numbers: Vec<u8> = self.extensions.iter().map(|header| header.number).chain([self.protocol]).collect();
+        let numbers: Vec<u8> =
+            self.extensions.iter().map(|header| header.number).chain([self.protocol]).collect();
         let mut behind = Vec::new();
         for (header, following) in self.extensions.iter().zip(&numbers[1..]) {
             behind.push(*following);

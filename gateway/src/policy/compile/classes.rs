@@ -13,11 +13,14 @@ pub(super) struct Member {
     pub(super) length: u8,
 }
 
+/// A scope, and the rules that list addresses there.
+pub(super) type Class = (u32, Vec<Member>);
+
 /// Distinct sets of members within a scope, numbered, and the families in which each occurs.
 pub(super) struct Classes {
     first: u32,
-    numbers: HashMap<(u32, Vec<Member>), u32>,
-    list: Vec<((u32, Vec<Member>), [bool; 2])>,
+    numbers: HashMap<Class, u32>,
+    list: Vec<(Class, [bool; 2])>,
 }
 
 impl Classes {
@@ -27,7 +30,7 @@ impl Classes {
     }
 
     /// These, numbered from 0, of no family yet.
-    pub(super) fn starting_with(classes: impl Iterator<Item = (u32, Vec<Member>)>) -> Self {
+    pub(super) fn starting_with(classes: impl Iterator<Item = Class>) -> Self {
         let mut all = Self::starting_at(0);
         for class in classes {
             all.numbers.insert(class.clone(), all.list.len() as u32);
@@ -37,7 +40,7 @@ impl Classes {
     }
 
     /// The number of a class that occurs in a family.
-    pub(super) fn intern(&mut self, class: (u32, Vec<Member>), ipv6: bool) -> u32 {
+    pub(super) fn intern(&mut self, class: Class, ipv6: bool) -> u32 {
         let next = self.first + self.list.len() as u32;
         let number = *self.numbers.entry(class.clone()).or_insert(next);
         if number == next {
