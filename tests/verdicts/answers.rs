@@ -183,7 +183,7 @@ fn as_others_read_it() {
                 .link
                 .as_ref()
                 .and_then(etherparse::LinkSlice::to_header)
-                .and_then(|link| link.ethernet2());
+                .and_then(etherparse::LinkHeader::ethernet2);
             let ethernet = ethernet.expect("Ethernet II");
             assert_eq!((ethernet.source, ethernet.destination), (Link::GATEWAY, Link::SUBSCRIBER), "{name}");
             let Some(TransportSlice::Tcp(answer)) = sliced.transport else { panic!("{name}: no TCP") };
