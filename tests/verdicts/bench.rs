@@ -17,6 +17,7 @@ use gate25_common::verdict::{Action, Reason, Verdict};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Octets of a frame's linear part in a test-run: a page of 4,096 less 256 of headroom and 320 of tailroom.
 pub(crate) const LINEAR: usize = 3520;
@@ -33,11 +34,38 @@ pub(crate) fn row(name: impl Into<String>, frame: Vec<u8>, expect: Expect) -> Ro
     Row { name: name.into(), frame, expect }
 }
 
+/// One policy in the host engine.
+pub(crate) struct Host {
+    pub(crate) tables: Tables,
+    unmanaged: Unmanaged,
+}
+
+impl Host {
+    /// Compiled for a time.
+    pub(crate) fn new(policy: &Policy, clock: Clock, unmanaged: Unmanaged, enforce: bool) -> Self {
+        let tables = compile(policy, clock, enforce, |zone| zone as u32 + 1).expect("tables of this policy");
+        Self { tables, unmanaged }
+    }
+
+    /// The verdict on a frame at a reading of the boot clock, with the action that can be done.
+    pub(crate) fn verdict(&self, frame: &[u8], now: u64) -> Verdict {
+        let parsed = parse(frame);
+        let verdict = decide(&parsed, &Lens { host: self, now });
+        match &parsed {
+            Parsed::Smtp(segment)
+                if verdict.action == Action::Reset && answer::reset(frame, segment).is_none() =>
+            {
+                Verdict { action: Action::Drop, ..verdict }
+            }
+            _ => verdict,
+        }
+    }
+}
+
 /// One policy in both engines.
 pub(crate) struct Bench {
-    tables: Tables,
+    pub(crate) host: Host,
     runner: Runner,
-    unmanaged: Unmanaged,
     counted: BTreeMap<String, u64>,
 }
 
@@ -54,21 +82,27 @@ impl Bench {
 
     /// Of a policy at a time.
     pub(crate) fn of(policy: &Policy, clock: Clock, unmanaged: Unmanaged, enforce: bool) -> Self {
-        let here = sched_getcpu().expect("a processor");
-        let mut only = CpuSet::new();
-        only.set(here).expect("its number");
-        // Retransmissions are recognised by the processor that saw the SYN.
-        sched_setaffinity(Pid::from_raw(0), &only).expect("to stay on it");
-        let tables = compile(policy, clock, enforce, |zone| zone as u32 + 1).expect("tables of this policy");
+        let host = Host::new(policy, clock, unmanaged, enforce);
         let mut runner = Runner::new(unmanaged).expect("root, and the program");
-        runner.install(&tables).expect("tables in the kernel");
-        let mut bench = Self { tables, runner, unmanaged, counted: BTreeMap::new() };
+        runner.install(&host.tables).expect("tables in the kernel");
+        let mut bench = Self { host, runner, counted: BTreeMap::new() };
         bench.counted = bench.count();
         bench
     }
 
+    /// [`policies::MAIN`], loaded once for all tests: the verifier takes longer than all rows.
+    pub(crate) fn main() -> MutexGuard<'static, Self> {
+        static MAIN: LazyLock<Mutex<Bench>> = LazyLock::new(|| Mutex::new(Bench::new(policies::MAIN)));
+        // A test that failed has left the bench as it was.
+        MAIN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs all rows and fails with all that went wrong.
     pub(crate) fn check(&mut self, rows: impl IntoIterator<Item = Row>) {
+        // Retransmissions are recognised by the processor that saw the SYN.
+        let mut only = CpuSet::new();
+        only.set(sched_getcpu().expect("a processor")).expect("its number");
+        sched_setaffinity(Pid::from_raw(0), &only).expect("to stay on it");
         let mut faults = Vec::new();
         let mut number = 0;
         for row in rows {
@@ -93,7 +127,7 @@ impl Bench {
             let wanted = self.wanted(&expect);
             differ(
                 "host engine",
-                format!("{:?}", self.host(&row.frame, clock::now().boot)),
+                format!("{:?}", self.host.verdict(&row.frame, clock::now().boot)),
                 format!("{wanted:?}"),
             );
             let Run { verdict, code, frame } = self.runner.run(&row.frame).expect("a test-run");
@@ -110,18 +144,9 @@ impl Bench {
         faults
     }
 
-    /// What the host's half says of a frame at a reading of the boot clock, with the action that can be done.
-    pub(crate) fn host(&self, frame: &[u8], now: u64) -> Verdict {
-        let parsed = parse(frame);
-        let verdict = decide(&parsed, &Host { tables: &self.tables, now, unmanaged: self.unmanaged });
-        match &parsed {
-            Parsed::Smtp(segment)
-                if verdict.action == Action::Reset && answer::reset(frame, segment).is_none() =>
-            {
-                Verdict { action: Action::Drop, ..verdict }
-            }
-            _ => verdict,
-        }
+    /// Takes the counters as they are for the next rows' beginning.
+    pub(crate) fn recount(&mut self) {
+        self.counted = self.count();
     }
 
     /// Runs a frame through the loaded program.
@@ -129,17 +154,27 @@ impl Bench {
         self.runner.run(frame).expect("a test-run")
     }
 
-    /// The tables that both engines have.
-    pub(crate) fn tables(&self) -> &Tables {
-        &self.tables
+    /// Puts another policy into both engines.
+    pub(crate) fn install(&mut self, policy: &Policy, clock: Clock) {
+        self.host = Host::new(policy, clock, self.host.unmanaged, true);
+        self.runner.install(&self.host.tables).expect("tables in the kernel");
+        self.recount();
+    }
+
+    /// Packets and octets, however they were counted.
+    pub(crate) fn total(&self) -> (u64, u64) {
+        let counted = self.count();
+        let sum = |of| counted.iter().filter(|(name, _)| name.starts_with(of)).map(|(_, count)| count).sum();
+        (sum("packets "), sum("bytes "))
     }
 
     fn wanted(&self, expect: &Expect) -> Verdict {
-        let zone =
-            expect.zone.map(|id| self.tables.zones.iter().find(|(_, zone)| *zone == id).expect("the zone").0);
+        let zone = expect
+            .zone
+            .map(|id| self.host.tables.zones.iter().find(|(_, zone)| *zone == id).expect("the zone").0);
         let rule = expect
             .rule
-            .map(|id| self.tables.rules.iter().find(|(_, rule)| rule.id == id).expect("the rule").0);
+            .map(|id| self.host.tables.rules.iter().find(|(_, rule)| rule.id == id).expect("the rule").0);
         Verdict {
             decision: expect.decision,
             reason: expect.reason,
@@ -152,12 +187,15 @@ impl Bench {
 
     /// Every counter, by the labels that people see.
     fn count(&self) -> BTreeMap<String, u64> {
-        let slots = 0..self.tables.zones.len() as u32 + 2;
+        let slots = 0..self.host.tables.zones.len() as u32 + 2;
         let Snapshot { packets, actions, rules } = self.runner.snapshot(slots).expect("counters");
         let mut counted = BTreeMap::new();
         for row in packets {
-            let zone = self.tables.zones.get(&row.zone).map_or("", String::as_str);
-            let of = labels(row.family.label(), zone, row.decision.label(), row.reason, row.enforced);
+            let known = self.host.tables.zones.get(&row.zone).cloned();
+            let zone = known.unwrap_or_else(|| {
+                if row.zone == NO_ZONE { String::new() } else { format!("slot {}", row.zone) }
+            });
+            let of = labels(row.family.label(), &zone, row.decision.label(), row.reason, row.enforced);
             counted.insert(format!("packets {of}"), row.count.packets);
             counted.insert(format!("bytes {of}"), row.count.bytes);
             counted.insert(format!("attempts {of}"), row.count.attempts);
@@ -166,7 +204,7 @@ impl Bench {
             counted.insert(format!("actions {}", action.label()), count);
         }
         for (number, count) in rules {
-            let id = self.tables.rules.get(&number).map_or("?", |rule| rule.id.as_str());
+            let id = self.host.tables.rules.get(&number).map_or("?", |rule| rule.id.as_str());
             counted.insert(format!("rule packets {id}"), count.packets);
             counted.insert(format!("rule attempts {id}"), count.attempts);
         }
@@ -210,19 +248,19 @@ fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> 
 }
 
 /// [`View`], with a node's `enforce: false` as well.
-struct Host<'a> {
-    tables: &'a Tables,
+struct Lens<'a> {
+    host: &'a Host,
     now: u64,
-    unmanaged: Unmanaged,
 }
 
-impl Host<'_> {
+impl Lens<'_> {
     fn view(&self) -> View<'_> {
-        View { tables: self.tables, now: self.now, block_unmanaged: self.unmanaged != Unmanaged::Pass }
+        let block_unmanaged = self.host.unmanaged != Unmanaged::Pass;
+        View { tables: &self.host.tables, now: self.now, block_unmanaged }
     }
 }
 
-impl Lookup for Host<'_> {
+impl Lookup for Lens<'_> {
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
         self.view().subscriber(address)
     }
@@ -240,6 +278,6 @@ impl Lookup for Host<'_> {
     }
 
     fn settings(&self) -> Settings {
-        Settings { enforce_unmanaged: self.unmanaged == Unmanaged::Block, ..self.view().settings() }
+        Settings { enforce_unmanaged: self.host.unmanaged == Unmanaged::Block, ..self.view().settings() }
     }
 }

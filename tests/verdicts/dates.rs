@@ -1,6 +1,6 @@
 //! `from` and `until`, to the nanosecond where the host decides and to the clock's reading where the kernel does.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Host};
 use crate::frames::connect;
 use crate::policies;
 use gate25::clock;
@@ -27,13 +27,13 @@ const NANOSECOND: SignedDuration = SignedDuration::from_nanos(1);
 /// What is decided in the very instant for which tables are compiled.
 fn at(policy: &str, wall: Timestamp) -> (Reason, Option<String>) {
     let boot = 5_000_000_000;
-    let bench = Bench::of(&policies::load(policy), Clock { wall, boot }, Unmanaged::Pass, true);
-    decided(&bench, boot)
+    let host = Host::new(&policies::load(policy), Clock { wall, boot }, Unmanaged::Pass, true);
+    decided(&host, boot)
 }
 
-fn decided(bench: &Bench, boot: u64) -> (Reason, Option<String>) {
-    let verdict = bench.host(&connect(TO[0], TO[1]), boot);
-    (verdict.reason, bench.tables().rules.get(&verdict.rule).map(|rule| rule.id.clone()))
+fn decided(host: &Host, boot: u64) -> (Reason, Option<String>) {
+    let verdict = host.verdict(&connect(TO[0], TO[1]), boot);
+    (verdict.reason, host.tables.rules.get(&verdict.rule).map(|rule| rule.id.clone()))
 }
 
 fn named(reason: Reason, rule: &str) -> (Reason, Option<String>) {
@@ -77,19 +77,19 @@ exceptions:
 "#,
     );
     let clock = Clock { wall: moment("2004-07-28T00:00:00Z"), boot: 7_000_000_000 };
-    let bench = Bench::of(&policies::load(&text), clock, Unmanaged::Pass, true);
-    assert_eq!(decided(&bench, 7_000_000_000), named(Reason::Exception, "narrow"));
-    assert_eq!(decided(&bench, 7_999_999_999), named(Reason::Exception, "narrow"));
+    let host = Host::new(&policies::load(&text), clock, Unmanaged::Pass, true);
+    assert_eq!(decided(&host, 7_000_000_000), named(Reason::Exception, "narrow"));
+    assert_eq!(decided(&host, 7_999_999_999), named(Reason::Exception, "narrow"));
     // The verdict is exact; the rule named may be the one of the install.
-    assert_eq!(decided(&bench, 8_000_000_000).0, Reason::Exception);
-    assert_eq!(decided(&bench, 8_999_999_999).0, Reason::Exception);
-    assert_eq!(decided(&bench, 9_000_000_000), named(Reason::Expired, "narrow"));
-    assert_eq!(decided(&bench, 99_000_000_000), named(Reason::Expired, "narrow"));
+    assert_eq!(decided(&host, 8_000_000_000).0, Reason::Exception);
+    assert_eq!(decided(&host, 8_999_999_999).0, Reason::Exception);
+    assert_eq!(decided(&host, 9_000_000_000), named(Reason::Expired, "narrow"));
+    assert_eq!(decided(&host, 99_000_000_000), named(Reason::Expired, "narrow"));
 
     let text =
         policy(r#"blocks: [{id: b, destinations: ["198.51.100.0/24"], until: "2004-07-28T00:00:01Z"}]"#);
-    let bench = Bench::of(&policies::load(&text), clock, Unmanaged::Pass, true);
-    assert_eq!(decided(&bench, 99_000_000_000), named(Reason::BlockRule, "b"));
+    let host = Host::new(&policies::load(&text), clock, Unmanaged::Pass, true);
+    assert_eq!(decided(&host, 99_000_000_000), named(Reason::BlockRule, "b"));
 }
 
 /// An exception for any destination and one for listed ones end each in its own time.
@@ -103,10 +103,10 @@ exceptions:
 "#,
     );
     let clock = Clock { wall: moment("2004-07-28T00:00:00Z"), boot: 7_000_000_000 };
-    let bench = Bench::of(&policies::load(&text), clock, Unmanaged::Pass, true);
-    assert_eq!(decided(&bench, 7_999_999_999), named(Reason::Exception, "near"));
-    assert_eq!(decided(&bench, 8_000_000_000), named(Reason::Exception, "far"));
-    assert_eq!(decided(&bench, 9_000_000_000), named(Reason::Expired, "near"));
+    let host = Host::new(&policies::load(&text), clock, Unmanaged::Pass, true);
+    assert_eq!(decided(&host, 7_999_999_999), named(Reason::Exception, "near"));
+    assert_eq!(decided(&host, 8_000_000_000), named(Reason::Exception, "far"));
+    assert_eq!(decided(&host, 9_000_000_000), named(Reason::Expired, "near"));
 }
 
 /// The loaded program, as the boot clock passes `until`.

@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{malformed, not_smtp, relay, reset};
 use crate::frames::{ipv4, ipv6, plain, relayed, relayed_v6, syn};
-use crate::policies::MAIN;
 use gate25_common::frame::Bytes;
 use gate25_common::parse::{Parsed, parse};
 use gate25_common::verdict::Family;
@@ -54,7 +53,7 @@ fn tags() {
             not_smtp(Family::Other),
         ));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -93,7 +92,7 @@ fn pppoe() {
     let short = Link::new().pppoe(Ppp::Short).carry(ipv6(&syn()));
     rows.push(row("cut before a short protocol", short[..20].to_vec(), not_smtp(Family::Other)));
     rows.push(row("cut behind a short protocol", short[..21].to_vec(), malformed().v6()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -120,7 +119,7 @@ fn other_types() {
             not_smtp(Family::Other),
         ));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// Frames of 14 to 60 octets, of each kind: cut wherever a frame can be cut.
@@ -139,7 +138,7 @@ fn short_frames() {
         rows.push(row(format!("tags cut to {length}"), tagged[..length].to_vec(), not_smtp(Family::Other)));
     }
     rows.push(row("cut behind the tags", tagged[..22].to_vec(), malformed()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// The kernel takes no frame below 14 octets; the host engine passes them.

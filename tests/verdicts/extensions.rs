@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{Expect, drop, not_smtp, relay, reset};
 use crate::frames::{STRANGER_V6, WEST_V6, ipv6, plain, relayed_v6, syn};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::Ipv6 as V6;
 use gate25_common::verdict::Reason::{Default, Malformed};
 use gate25_tests::packet::{Extension, Ipv6, Tcp, protocol, udp};
@@ -50,7 +49,7 @@ fn kinds_and_lengths() {
     let looks = Extension { number: 60, rest: vec![1, 0, 25, 0, 25, 0, 25, 0, 25, 0, 25, 0, 25, 0, 25] };
     let frame = plain(ipv6(&Tcp::syn(40_000, 26)).with([looks]));
     rows.push(row("options like port 25", frame, not_smtp(V6)));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -63,7 +62,7 @@ fn what_hides_or_ends_a_chain() {
         let chain = [Extension::hop_by_hop(), Extension::destination()];
         rows.push(row(format!("{number} behind a chain"), plain(packet.with(chain)), not_smtp(V6)));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -102,7 +101,7 @@ fn eight_and_nine() {
     rows.push(row("the ninth a later fragment's", plain(ipv6(&syn()).with(nine)), bad()));
     let first = plain(ipv6(&syn()).with(all(Extension::fragment(0, true))));
     rows.push(row("the eighth a first fragment's", first, drop(Default, "west").v6()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// The frame ends, or the packet does, at every octet of a chain of 40.
@@ -140,5 +139,5 @@ fn cut_chains() {
     let mut long = Extension::authentication(1);
     long.rest[0] = 255;
     rows.push(row("ah beyond the packet", plain(relayed_v6().with([long])), bad()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }

@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{drop, not_smtp, relay, reset};
 use crate::frames::{STRANGER, WEST, ipv4, plain, relayed, syn};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::Ipv4 as V4;
 use gate25_common::verdict::Reason::{Default, Malformed};
 use gate25_tests::packet::{Ipv4, Tcp, protocol, udp};
@@ -27,7 +26,7 @@ fn options() {
     let looks = |first: [u8; 4], tcp: &Tcp| plain(Ipv4 { options: first.to_vec(), ..ipv4(tcp) });
     rows.push(row("options like port 587", looks([0x9c, 0x40, 0x02, 0x4b], &syn()), reset(Default, "west")));
     rows.push(row("options like port 25", looks([0x9c, 0x40, 0, 25], &Tcp::syn(40_000, 587)), not_smtp(V4)));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -47,7 +46,7 @@ fn header_length_and_version() {
         rows.push(row(format!("version {version}"), plain(Ipv4 { version, ..relayed() }), bad()));
     }
     rows.push(row("version 4", plain(relayed()), relay("west", "west-relay")));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -82,7 +81,7 @@ fn total_length() {
         ),
         row("padding behind a packet of 20", [of(20, relayed()), vec![0; 6]].concat(), bad()),
     ]);
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -121,5 +120,5 @@ fn fragments() {
     }
     let rest = Ipv4 { payload: vec![0, 25, 0, 0, 0, 0, 0, 0], fragment: 1, ..relayed() };
     rows.push(row("the second of a tiny first", plain(rest), not_smtp(V4)));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }

@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{Expect, drop, not_smtp, relay, reset};
 use crate::frames::{STRANGER_V6, WEST_V6, ipv6, plain, relayed_v6, syn};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::Ipv6 as V6;
 use gate25_common::verdict::Reason::{Default, Malformed};
 use gate25_tests::packet::{Extension, Ipv6, Tcp, protocol, udp};
@@ -22,7 +21,7 @@ fn version() {
         let expect = if version == 6 { passed() } else { bad() };
         row(format!("version {version}"), plain(Ipv6 { version, ..relayed_v6() }), expect)
     });
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -56,7 +55,7 @@ fn payload_length() {
             reset(Default, "west").v6(),
         ),
     ]);
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -111,5 +110,5 @@ fn fragments() {
         rows.push(row(format!("a chain cut after {kept} octets"), ending(kept), bad()));
     }
     rows.push(row("a chain that ends", ending(36), drop(Default, "west").v6().quiet()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }

@@ -3,7 +3,6 @@
 use crate::bench::{Bench, LINEAR, Row, row};
 use crate::expect::{drop, not_smtp, relay, reset};
 use crate::frames::{STRANGER_V6, WEST_V6, ipv4, ipv6, plain, relayed_v6, syn};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6, Other};
 use gate25_common::verdict::Reason::{Default, Malformed};
 use gate25_tests::packet::{ACK, Extension, Ipv4, Ipv6, Link, Payload, Tcp, protocol, udp};
@@ -33,7 +32,7 @@ fn long_segments() {
     rows.push(row("total length 0", plain(packet), silent));
     let packet = Ipv6 { payload_length: Some(0), ..ipv6(&data(25, 64_000)) };
     rows.push(row("payload length 0", plain(packet), silent.v6()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// The longest that is answered ends 2,048 octets into its frame; padding behind a packet counts for nothing.
@@ -41,7 +40,7 @@ fn long_segments() {
 fn longest_answered() {
     let (answered, silent) = (reset(Default, "west").quiet(), drop(Default, "west").quiet());
     let padded = |packet: Ipv4, length| [plain(packet), vec![0xee; length]].concat();
-    Bench::new(MAIN).check([
+    Bench::main().check([
         row("2,048 octets", plain(ipv4(&data(25, 2048 - 54))), answered),
         row("2,049 octets", plain(ipv4(&data(25, 2049 - 54))), silent),
         row("2,048 octets, ipv6", plain(ipv6(&data(25, 2048 - 74))), answered.v6()),
@@ -94,5 +93,5 @@ fn headers_behind_the_linear_part() {
         let frame = plain(relayed_v6().with([long(60), Extension::sized(60, units)]));
         rows.push(row(format!("{before} words before the border"), frame, passed));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }

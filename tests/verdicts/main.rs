@@ -17,6 +17,7 @@ mod policies;
 mod rules;
 mod tcp;
 
-//mod answers;
-//mod property;
-//mod reference;
+mod answers;
+mod property;
+mod random;
+mod reference;

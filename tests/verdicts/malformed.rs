@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{drop, malformed, not_smtp, relay};
 use crate::frames::{STRANGER, STRANGER_V6, WEST, WEST_V6, relayed, relayed_v6};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6};
 use gate25_common::verdict::Reason::Malformed;
 use gate25_tests::packet::{Ipv4, Ipv6, Link, Payload, Ppp, protocol, udp};
@@ -67,7 +66,7 @@ fn ipv4_cut() {
             ));
         }
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -115,5 +114,5 @@ fn ipv6_cut() {
             ));
         }
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }

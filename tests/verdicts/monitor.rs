@@ -53,7 +53,7 @@ fn malformed_without_a_source() {
             row("cut before the source, ipv6", cut_v6(), of(malformed().v6())),
         ]
     };
-    Bench::new(MAIN).check(rows(|expect| expect));
+    Bench::main().check(rows(|expect| expect));
     Bench::new(WATCHING).check(rows(crate::expect::Expect::monitored));
     // Not even where sources of no zone are blocked: no zone enforces.
     Bench::with(WATCHING, Unmanaged::Block, true).check(rows(crate::expect::Expect::monitored));

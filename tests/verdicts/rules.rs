@@ -35,7 +35,7 @@ fn zones() {
         to_stranger("203.0.113.66", "2001:db8:140::6", drop(Default, "lab")),
         to_stranger("198.18.0.1", "2001:db8:300::1", reset(Default, "watch").monitored()),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn relays() {
             relay("west", "west-relay"),
         ),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn exceptions() {
             unmanaged(),
         ),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn blocks() {
             rule("watch", "bad-host").monitored(),
         ),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten());
+    Bench::main().check(rows.into_iter().flatten());
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn expired() {
         row("a block to come", connect(from.0, "198.51.100.78"), exception("west", "campus")),
         row("an exception that began", connect(from.0, "198.19.12.1"), exception("west", "began")),
     ];
-    Bench::new(MAIN).check(rows.into_iter().flatten().chain(dates_of_blocks));
+    Bench::main().check(rows.into_iter().flatten().chain(dates_of_blocks));
 }
 
 /// The verdict is a packet's, not a connection's, and only a SYN without ACK is an attempt.
@@ -383,7 +383,7 @@ fn packets_of_connections() {
             expect(reset(Expired, "west").naming("gone")),
         ));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// What is malformed is of the zone of its source, where that can be read.
@@ -393,7 +393,7 @@ fn malformed_by_zone() {
         plain(Ipv4 { total_length: Some(23), ..Ipv4::tcp(from.into(), [192, 0, 2, 25].into(), &syn()) })
     };
     let bad = |zone| drop(Malformed, zone).quiet();
-    Bench::new(MAIN).check([
+    Bench::main().check([
         row("of west", cut([203, 0, 113, 7]), bad("west")),
         row("of desk", cut([203, 0, 113, 65]), bad("desk").monitored()),
         row("of watch", cut([198, 18, 0, 1]), bad("watch").monitored()),

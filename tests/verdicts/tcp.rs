@@ -3,7 +3,6 @@
 use crate::bench::{Bench, Row, row};
 use crate::expect::{drop, not_smtp, reset};
 use crate::frames::{STRANGER, STRANGER_V6, WEST, WEST_V6, ipv4, ipv6, plain, syn};
-use crate::policies::MAIN;
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6};
 use gate25_common::verdict::Reason::Default;
 use gate25_tests::packet::{ACK, Ipv4, Ipv6, Link, RST, SYN, Tcp, protocol, udp};
@@ -25,7 +24,7 @@ fn ports() {
     let answer = Tcp::new(25, 40_000, SYN | ACK);
     rows.push(row("source port 25", plain(ipv4(&answer)), not_smtp(V4)));
     rows.push(row("source port 25, ipv6", plain(ipv6(&answer)), not_smtp(V6)));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 #[test]
@@ -48,7 +47,7 @@ fn other_protocols() {
         let packet = Ipv4::new(WEST, STRANGER, number, behind);
         rows.push(row(format!("protocol {number} before tcp"), plain(packet), not_smtp(V4)));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// `drop` where no answer can be made, each beside the packet that is answered.
@@ -114,7 +113,7 @@ fn what_is_never_answered() {
     rows.push(row("20 octets of tcp by the total length", plain(whole), answered));
     let cut = plain(ipv4(&data(ACK)));
     rows.push(row("payload cut", cut[..cut.len() - 1].to_vec(), silent.quiet()));
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
 
 /// The checksum is verified over payloads of every length, and of every length a wrong one is found.
@@ -142,5 +141,5 @@ fn checksums() {
             silent.v6(),
         ));
     }
-    Bench::new(MAIN).check(rows);
+    Bench::main().check(rows);
 }
