@@ -161,6 +161,11 @@ impl Bench {
         self.recount();
     }
 
+    /// The same with so many octets in the linear part; `None` where this kernel cannot do that.
+    pub(crate) fn split(&mut self, frame: &[u8], linear: u32) -> Option<Run> {
+        self.runner.run_split(frame, linear).ok()
+    }
+
     /// Packets and octets, however they were counted.
     pub(crate) fn total(&self) -> (u64, u64) {
         let counted = self.count();

@@ -17,6 +17,7 @@ mod naming;
 mod policies;
 mod replay;
 mod rules;
+mod split;
 mod tcp;
 mod zones;
 
