@@ -76,8 +76,14 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
             (link, true)
         }
     };
-    pin_program(program.as_fd(), name, pins)?;
-    Ok(Attachment { name: name.to_owned(), link, fresh })
+    let attachment = Attachment { name: name.to_owned(), link, fresh };
+    match pin_program(program.as_fd(), name, pins) {
+        Ok(()) => Ok(attachment),
+        Err(fault) => {
+            attachment.undo(pins);
+            Err(fault)
+        }
+    }
 }
 
 /// What is on an interface.
