@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::config::{Config, Unmanaged};
-use crate::datapath::attach::{Attachment, attach};
+use crate::datapath::attach::{self, Attachment};
 use crate::datapath::fault::Fault;
 use crate::datapath::install::Store;
 use crate::datapath::object::{self, Options};
@@ -89,7 +89,9 @@ impl Controller {
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut programs = Vec::new();
         for interface in &config.interfaces {
-            crate::datapath::netlink::interface(&interface.name)?;
+            attach::look(&interface.name, interface.mode, pins)?;
+        }
+        for interface in &config.interfaces {
             let unmanaged = match (interface.unmanaged, config.enforce) {
                 (Unmanaged::Pass, _) => object::Unmanaged::Pass,
                 (Unmanaged::Block, false) => object::Unmanaged::BlockMonitored,
@@ -111,7 +113,7 @@ impl Controller {
         };
         controller.put_into_force(policy, Some(Timestamp::now()))?;
         for (program, interface) in programs.iter_mut().zip(&config.interfaces) {
-            match attach(program, &interface.name, interface.mode, pins) {
+            match attach::attach(program, &interface.name, interface.mode, pins) {
                 Ok(attachment) => controller.attachments.push(attachment),
                 Err(fault) => {
                     controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));

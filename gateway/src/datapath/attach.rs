@@ -51,16 +51,58 @@ pub struct Attachment {
     fresh: bool,
 }
 
+/// Whether an interface can be attached to, as far as that is known without trying; so that a start that cannot succeed
+/// does not begin.
+pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<(), Fault> {
+    place(name, mode, pins).map(drop)
+}
+
 /// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
 pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
-    let interface = netlink::interface(name)?;
     let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
     let program = program.map_err(|error| Fault::kernel("program", error))?;
-    let pin = pins.link(name);
-    let failed = |error: &dyn std::fmt::Display| Fault::kernel(format!("link of {name}"), error);
+    let failed = |error: std::io::Error| Fault::kernel(format!("link of {name}"), error);
+    let (link, fresh) = match place(name, mode, pins)? {
+        Place::Ours(link) => {
+            sys::link_update(link.as_fd(), program.as_fd()).map_err(failed)?;
+            (link, false)
+        }
+        Place::Free { interface } => {
+            let link = sys::link_create(program.as_fd(), interface, mode.flags())
+                .map_err(|error| refused(name, mode, &error))?;
+            // A link whose interface is gone may still be pinned there.
+            let _ = fs::remove_file(pins.link(name));
+            sys::pin(link.as_fd(), &pins.link(name)).map_err(failed)?;
+            (link, true)
+        }
+    };
+    let attachment = Attachment { name: name.to_owned(), link, fresh };
+    match pin_program(program.as_fd(), name, pins) {
+        Ok(()) => Ok(attachment),
+        Err(fault) => {
+            attachment.undo(pins);
+            Err(fault)
+        }
+    }
+}
 
-    if let Ok(link) = sys::open(&pin) {
-        if sys::link_interface(link.as_fd()).map_err(|error| failed(&error))? == interface.index {
+/// What is on an interface.
+enum Place {
+    /// The link that an earlier controller left.
+    Ours(OwnedFd),
+    /// Nothing.
+    Free {
+        /// Its index.
+        interface: u32,
+    },
+}
+
+fn place(name: &str, mode: XdpMode, pins: &Pins) -> Result<Place, Fault> {
+    let interface = netlink::interface(name)?;
+    if let Ok(link) = sys::open(&pins.link(name)) {
+        let on = sys::link_interface(link.as_fd())
+            .map_err(|error| Fault::kernel(format!("link of {name}"), error))?;
+        if on == interface.index {
             let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
             if found != mode {
                 let cause = format!("is attached in {} mode already", found.label());
@@ -71,21 +113,13 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
                     "`gate25 detach` first, which stops enforcing",
                 ));
             }
-            sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
-            pin_program(program.as_fd(), name, pins)?;
-            return Ok(Attachment { name: name.to_owned(), link, fresh: false });
+            return Ok(Place::Ours(link));
         }
-        // The interface it was on is gone, and took the attachment along.
-        fs::remove_file(&pin).map_err(|error| failed(&error))?;
     }
-    if let Some(attached) = &interface.attached {
-        return Err(occupied(name, attached));
+    match &interface.attached {
+        Some(attached) => Err(occupied(name, attached)),
+        None => Ok(Place::Free { interface: interface.index }),
     }
-    let link = sys::link_create(program.as_fd(), interface.index, mode.flags())
-        .map_err(|error| refused(name, mode, &error))?;
-    sys::pin(link.as_fd(), &pin).map_err(|error| failed(&error))?;
-    pin_program(program.as_fd(), name, pins)?;
-    Ok(Attachment { name: name.to_owned(), link, fresh: true })
 }
 
 /// In the place of an earlier one. The link holds the program, so nothing is without it meanwhile.
