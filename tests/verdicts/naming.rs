@@ -8,7 +8,7 @@ use gate25_common::verdict::Reason::{BlockRule, Default, Expired};
 
 #[test]
 fn exceptions() {
-    let rows: [(&str, &str, Expect); 15] = [
+    let rows: [(&str, &str, Expect); 17] = [
         ("10.2.0.1", "198.51.1.1", exception("z", "a-wide")),
         ("10.2.0.1", "198.51.100.1", exception("z", "z-narrow")),
         ("10.2.0.1", "198.51.102.1", exception("z", "a-everyone")),
@@ -17,6 +17,8 @@ fn exceptions() {
         // A destination that is more specific wins over a subscriber that is.
         ("10.1.0.3", "198.51.1.1", exception("z", "a-wide")),
         ("10.1.0.3", "9.9.9.9", exception("z", "a-host-any")),
+        ("10.1.0.6", "198.56.1.1", exception("z", "z-pair-subnet")),
+        ("10.1.0.6", "198.56.2.1", exception("z", "a-pair-host")),
         ("10.1.0.2", "198.51.103.1", exception("z", "tie-a")),
         // An exception of another zone is none.
         ("172.16.0.1", "198.55.0.1", exception("y", "only-y")),

@@ -102,6 +102,8 @@ exceptions:
   - {id: ea-tie, destinations: ["198.52.2.0/24"], until: "2001-01-01T00:00:00Z"}
   - {id: h-wide, destinations: ["198.53.0.0/16"], until: "2100-01-01T00:00:00Z"}
   - {id: h-narrow-gone, destinations: ["198.53.1.0/24"], until: "2002-01-01T00:00:00Z"}
+  - {id: a-pair-host, subscribers: ["10.1.0.6"], destinations: ["198.56.0.0/16"], permanent: true}
+  - {id: z-pair-subnet, subscribers: ["10.1.0.0/16"], destinations: ["198.56.1.0/24"], permanent: true}
   - {id: only-y, zones: [y], destinations: ["198.55.0.0/16"], permanent: true}
 blocks:
   - {id: ba-wide, destinations: ["198.54.0.0/16"]}
