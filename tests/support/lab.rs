@@ -45,6 +45,14 @@ impl Host {
     }
 }
 
+/// What [`Lab::second_interface`] added.
+#[derive(Debug)]
+pub struct SecondInterface {
+    /// The subscriber behind it.
+    pub host: Host,
+    _pass: OwnedFd,
+}
+
 /// A lab; it and everything running in it is gone after the drop, or soon after the process, however that ends.
 #[derive(Debug)]
 pub struct Lab {
@@ -107,6 +115,18 @@ impl Lab {
         let traces = Traces { mark, folder: folder.clone(), inodes };
         let kept = (access, internet, pass);
         Ok(Self { alice, bob, edge, relay, university, stranger, folder, traces, _kept: kept, reaper })
+    }
+
+    /// One more subscriber, in 100.64.2.0/24 and `2001:db8:102::/64`, directly behind another interface of the edge: `eth2`.
+    pub fn second_interface(&self) -> Result<SecondInterface> {
+        let host = Host {
+            name: "carol",
+            namespace: Namespace::add(format!("{}-carol", self.traces.mark))?,
+            v4: [100, 64, 2, 10].into(),
+            v6: [0x2001, 0xdb8, 0x102, 0, 0, 0, 0, 0x10].into(),
+        };
+        let pass = topology::connect_directly(&host, &self.edge)?;
+        Ok(SecondInterface { host, _pass: pass })
     }
 
     /// A folder for files, removed with the lab.

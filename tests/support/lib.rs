@@ -8,18 +8,20 @@
 //!
 //! Everything here needs root, and says so. It never depends on the package `gate25`, only on its command.
 
+pub mod command;
 pub mod gate;
 pub mod http;
 pub mod lab;
 pub mod metrics;
 pub mod namespace;
+pub mod policy;
 pub mod process;
 pub mod smtp;
 pub mod wait;
+pub mod xdp;
 
 mod reaper;
 mod topology;
-mod xdp_pass;
 
 use std::{
     env,

@@ -3,7 +3,7 @@
 use crate::{
     lab::Host,
     namespace::{Namespace, ip},
-    wait, xdp_pass,
+    wait, xdp,
 };
 use anyhow::{Context as _, Result};
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
@@ -63,9 +63,27 @@ pub(crate) fn connect(
     }
     plain_frames(access, "edge")?;
     plain_frames(edge, "eth1")?;
-    let pass = access.run(|| xdp_pass::attach("edge"))?;
+    let pass = access.run(|| xdp::attach("edge"))?;
 
     for namespace in hosts().map(|host| &host.namespace).chain([edge]) {
+        wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
+            .with_context(|| format!("{}: no link after 5 s", namespace.name()))?;
+    }
+    Ok(pass)
+}
+
+/// Connects one more subscriber to an interface `eth2` of the edge that is made for it; the result keeps the pass
+/// program on the subscriber's end.
+pub(crate) fn connect_directly(host: &Host, edge: &Namespace) -> Result<OwnedFd> {
+    let (there, here) = (host.namespace.name(), edge.name());
+    host.namespace.run(settings)?;
+    ip(&[], &format!("link add eth2 netns {here} type veth peer name eth0 netns {there}\n"))?;
+    edge.ip("link set eth2 up\naddr add 100.64.2.1/24 dev eth2\naddr add 2001:db8:102::1/64 dev eth2 nodad\n")?;
+    host.namespace.ip(&host.settings())?;
+    plain_frames(&host.namespace, "eth0")?;
+    plain_frames(edge, "eth2")?;
+    let pass = host.namespace.run(|| xdp::attach("eth0"))?;
+    for namespace in [&host.namespace, edge] {
         wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
             .with_context(|| format!("{}: no link after 5 s", namespace.name()))?;
     }
