@@ -51,37 +51,51 @@ pub struct Attachment {
     fresh: bool,
 }
 
-/// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
-pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
-    let interface = netlink::interface(name)?;
-    let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
-    let program = program.map_err(|error| Fault::kernel("program", error))?;
-    let pin = pins.link(name);
-    let failed = |error: &dyn std::fmt::Display| Fault::kernel(format!("link of {name}"), error);
+/// Whether the interface can be had, as far as that can be known without trying; nothing is changed. True if an earlier
+/// controller left its program there.
+pub fn check(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
+    look(name, mode, pins).map(|(_, link)| link.is_some())
+}
 
-    if let Ok(link) = sys::open(&pin) {
-        if sys::link_interface(link.as_fd()).map_err(|error| failed(&error))? == interface.index {
+/// The interface's index, and the link that an earlier controller left on it.
+fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<(u32, Option<OwnedFd>), Fault> {
+    let interface = netlink::interface(name)?;
+    if let Ok(link) = sys::open(&pins.link(name)) {
+        let on = sys::link_interface(link.as_fd());
+        if on.map_err(|error| Fault::kernel(format!("link of {name}"), error))? == interface.index {
             let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
             if found != mode {
                 let cause = format!("is attached in {} mode already", found.label());
-                return Err(Fault::new(
-                    "interface",
-                    name,
-                    cause,
-                    "`gate25 detach` first, which stops enforcing",
-                ));
+                let remedy = "`gate25 detach` first, which stops enforcing";
+                return Err(Fault::new("interface", name, cause, remedy));
             }
-            sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
-            return Ok(Attachment { name: name.to_owned(), link, fresh: false });
+            return Ok((interface.index, Some(link)));
         }
+    }
+    match &interface.attached {
+        Some(attached) => Err(occupied(name, attached)),
+        None => Ok((interface.index, None)),
+    }
+}
+
+/// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
+pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
+    let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
+    let program = program.map_err(|error| Fault::kernel("program", error))?;
+    let failed = |error: &dyn std::fmt::Display| Fault::kernel(format!("link of {name}"), error);
+
+    let (index, link) = look(name, mode, pins)?;
+    if let Some(link) = link {
+        sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
+        return Ok(Attachment { name: name.to_owned(), link, fresh: false });
+    }
+    let pin = pins.link(name);
+    if pin.exists() {
         // The interface it was on is gone, and took the attachment along.
         fs::remove_file(&pin).map_err(|error| failed(&error))?;
     }
-    if let Some(attached) = &interface.attached {
-        return Err(occupied(name, attached));
-    }
-    let link = sys::link_create(program.as_fd(), interface.index, mode.flags())
-        .map_err(|error| refused(name, mode, &error))?;
+    let link =
+        sys::link_create(program.as_fd(), index, mode.flags()).map_err(|error| refused(name, mode, &error))?;
     sys::pin(link.as_fd(), &pin).map_err(|error| failed(&error))?;
     Ok(Attachment { name: name.to_owned(), link, fresh: true })
 }
