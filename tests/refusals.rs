@@ -8,7 +8,7 @@ use gate25_tests::{
     metrics::sum,
     policy::{self, WEST},
     smtp::{self, Outcome, Sink},
-    xdp,
+    xdp, xdp_pass,
 };
 use std::{
     fs::{self, File},
@@ -87,7 +87,7 @@ fn interfaces_that_cannot_be_used() -> Result<()> {
         fs::remove_dir(lab.pin())?;
     }
 
-    let other = lab.edge.run(|| xdp::attach(INTERFACE))?;
+    let other = lab.edge.run(|| xdp_pass::attach(INTERFACE))?;
     let there = xdp::on(&lab.edge, INTERFACE)?.context("the lab's own program is not there")?;
     let ended = run(&lab, &config)?;
     let id = format!("id {}", there.program);
@@ -250,7 +250,7 @@ fn a_refused_start_leaves_earlier_enforcement_alone() -> Result<()> {
     let bad = lab.folder().join("bad.yaml").display().to_string();
     fs::write(&bad, "version: 2\n")?;
     let taken = File::create(lab.folder().join("none"))?;
-    let occupied = lab.edge.run(|| xdp::attach("eth2"))?;
+    let occupied = lab.edge.run(|| xdp_pass::attach("eth2"))?;
     let unmanaged = "    unmanaged: block\n";
     let cases = [
         ("bad policy", first.replace(&other, &bad), "version"),

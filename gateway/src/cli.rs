@@ -29,7 +29,7 @@ last good one stays. SIGTERM ends the controller and leaves enforcement in place
     /// Stop enforcing: detach the program and remove what is pinned
     #[command(after_help = "Example:
   gate25 detach --config /etc/gate25/gate25.yaml")]
-    Detach(Node),
+    Detach(Detach),
     /// Check a policy: every problem with file, line, column and remedy
     #[command(after_help = "Examples:
   gate25 check /etc/gate25/policies
@@ -51,7 +51,7 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
 
-For an interface with `unmanaged: block`, add that: this command knows the policy alone.")]
+It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node.")]
     Explain(Explain),
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
@@ -121,10 +121,10 @@ pub struct Node {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Policy file or directory
-    #[arg(long)]
+    #[arg(long, required_unless_present = "config")]
     pub policy: Option<PathBuf>,
     /// Subscriber interface, as eth1 or eth1:generic; may be repeated
-    #[arg(long = "interface", value_name = "NAME[:MODE]")]
+    #[arg(long = "interface", value_name = "NAME[:MODE]", required_unless_present = "config")]
     pub interfaces: Vec<Interface>,
     /// What happens to sources of no zone, on all these interfaces
     #[arg(long, value_enum)]
@@ -149,6 +149,28 @@ pub struct Node {
     pub events: Option<PathBuf>,
 }
 
+/// `detach`.
+#[derive(Debug, Args)]
+pub struct Detach {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the programs are pinned [default: /sys/fs/bpf/gate25, or what the configuration says]
+    #[arg(long, value_name = "PATH")]
+    pub pin: Option<PathBuf>,
+}
+
+impl Detach {
+    /// The `pin` directory.
+    pub fn pin(self) -> Result<PathBuf, config::Unusable> {
+        match (self.pin, self.config) {
+            (Some(pin), _) => Ok(pin),
+            (None, Some(file)) => Ok(config::read(&file)?.pin),
+            (None, None) => Ok(Config::of(PathBuf::new()).pin),
+        }
+    }
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -163,9 +185,9 @@ pub struct Run {
 impl Node {
     /// The configuration that file and flags make together; a flag wins.
     pub fn config(self) -> Result<Config, config::Unusable> {
-        let mut config = match (&self.config, &self.policy) {
-            (Some(file), _) => config::read(file)?,
-            (None, _) => Config::of(self.policy.clone().unwrap_or_default()),
+        let mut config = match &self.config {
+            Some(file) => config::read(file)?,
+            None => Config::of(PathBuf::new()),
         };
         replace(&mut config.policy, self.policy);
         if !self.interfaces.is_empty() {

@@ -163,7 +163,11 @@ impl Controller {
                 next = Instant::now() + TICK;
             }
         }
-        info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+        if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
+            info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
+        } else {
+            warn!("the controller ends; not all interfaces are enforced");
+        }
     }
 
     fn tick(&mut self) {

@@ -7,6 +7,7 @@
 //! PIN/abi1/tables/…        both generations, rule counters, zone slots: shared by all interfaces
 //! PIN/abi1/INTERFACE/…     that interface's counters
 //! PIN/links/INTERFACE      the attachment, which holds the program
+//! PIN/programs/INTERFACE   that program, for those who look
 //! ```
 
 pub mod attach;

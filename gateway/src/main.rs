@@ -36,7 +36,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
             run::run(arguments.node.config()?.checked()?, arguments.log_packets)?;
         }
-        Command::Detach(node) => detach::detach(&node.config()?, &mut out)?,
+        Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
         Command::Check { policy, .. } => {
             if !check::check(&policy, &mut out, &mut io::stderr())? {
                 return Ok(ExitCode::FAILURE);

@@ -1,4 +1,4 @@
-//! The policy lane: YAML → [`document`] → [`validate`](validate) → [`Policy`] → [`compile`] → [`crate::tables::Tables`].
+//! The policy lane: YAML → [`document`] → [`validate`] → [`Policy`] → [`compile`] → [`crate::tables::Tables`].
 //!
 //! A [`Policy`] is valid by construction: only [`load`] makes one, from a whole file or directory, or it gives
 //! back every [`Problem`]. Nothing here knows the kernel, a socket or a clock.

@@ -15,10 +15,13 @@ pub mod lab;
 pub mod metrics;
 pub mod namespace;
 pub mod policy;
+pub mod packet;
 pub mod process;
 pub mod smtp;
+pub mod testrun;
 pub mod wait;
 pub mod xdp;
+pub mod xdp_pass;
 
 mod reaper;
 mod topology;

@@ -3,7 +3,7 @@
 use crate::{
     lab::Host,
     namespace::{Namespace, ip},
-    wait, xdp,
+    wait, xdp_pass,
 };
 use anyhow::{Context as _, Result};
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
@@ -63,7 +63,7 @@ pub(crate) fn connect(
     }
     plain_frames(access, "edge")?;
     plain_frames(edge, "eth1")?;
-    let pass = access.run(|| xdp::attach("edge"))?;
+    let pass = access.run(|| xdp_pass::attach("edge"))?;
 
     for namespace in hosts().map(|host| &host.namespace).chain([edge]) {
         wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
@@ -82,7 +82,7 @@ pub(crate) fn connect_directly(host: &Host, edge: &Namespace) -> Result<OwnedFd>
     host.namespace.ip(&host.settings())?;
     plain_frames(&host.namespace, "eth0")?;
     plain_frames(edge, "eth2")?;
-    let pass = host.namespace.run(|| xdp::attach("eth0"))?;
+    let pass = host.namespace.run(|| xdp_pass::attach("eth0"))?;
     for namespace in [&host.namespace, edge] {
         wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
             .with_context(|| format!("{}: no link after 5 s", namespace.name()))?;

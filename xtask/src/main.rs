@@ -1,5 +1,6 @@
 //! What people type to build, try and test Gate25.
 
+mod bench;
 mod demo;
 mod setup;
 mod shell;
@@ -25,6 +26,8 @@ enum Verb {
     Setup,
     /// Watch the gate work: a lab of network namespaces, real SMTP, a reload half-way
     Demo,
+    /// Measure what a packet costs over an empty XDP program, both in one run
+    Bench,
     /// Formatting, clippy, the build, all tests, the documentation
     Test,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Setup => setup::run(setup::For::Tests),
         Verb::Demo => demo::run(),
+        Verb::Bench => bench::run(),
         Verb::Test => test::run(),
     };
     match result {

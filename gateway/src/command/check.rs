@@ -1,26 +1,42 @@
 //! `gate25 check`: every problem of a policy, each in one line.
 
+use crate::clock;
+use crate::policy::compile::compile;
 use crate::policy::problem::{MAX_LISTED, grouped};
-use crate::policy::{self, Policy, Problem, Scope};
+use crate::policy::{self, Loaded, Policy, Problem, Refused, Scope};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Checks `policy`; warnings and then problems go to `err`, a one-line summary to `out`. True when it is valid.
+/// Checks `policy`, and that it compiles; warnings and then problems go to `err`, a one-line summary to `out`. True when
+/// it is valid.
 pub fn check(policy: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
-    let (ok, summary, warnings, problems) = match policy::load(policy) {
-        Ok(loaded) => (true, contents(&loaded.policy), loaded.warnings, Vec::new()),
-        Err(refused) => (false, count(&refused.problems, "problem"), refused.warnings, refused.problems),
+    let (ok, summary, warnings) = match policy::load(policy) {
+        Ok(Loaded { policy, warnings }) => {
+            print_warnings(&warnings, err)?;
+            match compile(&policy, clock::now(), true, |zone| zone as u32 + 1) {
+                Ok(_) => (true, contents(&policy), warnings),
+                Err(too_large) => {
+                    writeln!(err, "{too_large}")?;
+                    (false, "1 problem".to_owned(), warnings)
+                }
+            }
+        }
+        Err(Refused { problems, warnings, .. }) => {
+            print_warnings(&warnings, err)?;
+            for problem in &problems {
+                writeln!(err, "{problem}")?;
+            }
+            (false, count(&problems, "problem"), warnings)
+        }
     };
-    for warning in &warnings {
-        writeln!(err, "warning: {warning}")?;
-    }
-    for problem in &problems {
-        writeln!(err, "{problem}")?;
-    }
     let warnings =
         if warnings.is_empty() { String::new() } else { format!(", {}", count(&warnings, "warning")) };
     writeln!(out, "{}: {summary}{warnings}", policy.display())?;
     Ok(ok)
+}
+
+fn print_warnings(warnings: &[Problem], err: &mut impl Write) -> io::Result<()> {
+    warnings.iter().try_for_each(|warning| writeln!(err, "warning: {warning}"))
 }
 
 /// `ok: 3 zones, 4 relays, 12 exceptions, 1 block, 12,345 prefixes`

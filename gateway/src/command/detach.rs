@@ -1,17 +1,17 @@
 //! `gate25 detach`: the only way to stop enforcing.
 
-use crate::config::Config;
 use crate::datapath::attach::detach_all;
 use crate::datapath::pins::Pins;
 use std::io::Write;
+use std::path::Path;
 
 /// Detaches every program that is pinned and removes `pin`. A running controller sees it within a second, answers 503
 /// from then on, and does not attach again.
-pub fn detach(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
-    let pins = match Pins::below(&config.pin) {
+pub fn detach(pin: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let pins = match Pins::below(pin) {
         Ok(pins) => pins,
-        Err(_) if !config.pin.exists() => {
-            return Ok(writeln!(out, "{}: nothing is attached", config.pin.display())?);
+        Err(_) if !pin.exists() => {
+            return Ok(writeln!(out, "{}: nothing was attached", pin.display())?);
         }
         Err(fault) => return Err(fault.into()),
     };

@@ -9,7 +9,7 @@ use aya::Ebpf;
 use rustix::io::Errno;
 use serde::Serialize;
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Where in the kernel the program runs.
@@ -87,6 +87,7 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
     let (index, link) = look(name, mode, pins)?;
     if let Some(link) = link {
         sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
+        pin_program(program.as_fd(), name, pins)?;
         return Ok(Attachment { name: name.to_owned(), link, fresh: false });
     }
     let pin = pins.link(name);
@@ -97,7 +98,15 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
     let link =
         sys::link_create(program.as_fd(), index, mode.flags()).map_err(|error| refused(name, mode, &error))?;
     sys::pin(link.as_fd(), &pin).map_err(|error| failed(&error))?;
+    pin_program(program.as_fd(), name, pins)?;
     Ok(Attachment { name: name.to_owned(), link, fresh: true })
+}
+
+/// In the place of an earlier one. The link holds the program, so nothing is without it meanwhile.
+fn pin_program(program: BorrowedFd<'_>, name: &str, pins: &Pins) -> Result<(), Fault> {
+    let at = pins.program(name);
+    let _ = fs::remove_file(&at);
+    sys::pin(program, &at).map_err(|error| Fault::kernel(at.display(), error))
 }
 
 fn occupied(name: &str, attached: &Attached) -> Fault {
@@ -158,6 +167,7 @@ impl Attachment {
         if self.fresh {
             let _ = sys::link_detach(self.link.as_fd());
             let _ = fs::remove_file(pins.link(&self.name));
+            let _ = fs::remove_file(pins.program(&self.name));
         }
     }
 }

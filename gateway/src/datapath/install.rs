@@ -13,9 +13,12 @@ use aya::{Ebpf, Pod};
 use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
 const NO_PREALLOC: u32 = 1;
+/// `BPF_NOEXIST`: insert only what is not there.
+const NO_EXIST: u64 = 1;
 
 /// The shared tables, writable.
 pub struct Store {
@@ -122,12 +125,9 @@ impl Store {
         for number in tables.rules.keys() {
             let zero = PerCpuValues::try_from(vec![RuleCount::default(); cpus])
                 .map_err(|error| Fault::kernel("processors", error))?;
-            match rules.get(number, 0) {
-                Ok(_) => {}
-                Err(MapError::KeyNotFound) => {
-                    rules.insert(number, zero, 0).map_err(|error| fault("RULES", error))?;
-                }
-                Err(error) => return Err(fault("RULES", error)),
+            match rules.insert(number, zero, NO_EXIST) {
+                Err(MapError::SyscallError(error)) if error.io_error.kind() == ErrorKind::AlreadyExists => {}
+                result => result.map_err(|error| fault("RULES", error))?,
             }
         }
         Ok(())

@@ -71,6 +71,7 @@ fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> 
     pins.make(&tables)?;
     pins.make(&own)?;
     pins.make(&pins.links())?;
+    pins.make(&pins.programs())?;
     let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
     Ok(shared.chain(OWN.iter().map(|name| (*name, own.join(name)))).collect())
 }

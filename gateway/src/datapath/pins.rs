@@ -58,6 +58,18 @@ impl Pins {
         self.links().join(encode(name))
     }
 
+    /// An interface's program.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs().join(encode(name))
+    }
+
+    /// All programs.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.root.join("programs")
+    }
+
     /// All links.
     #[must_use]
     pub fn links(&self) -> PathBuf {

@@ -7,7 +7,7 @@ use super::snapshot::{Counters, Snapshot};
 use crate::tables::Tables;
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
-use aya::programs::{TestRun, TestRunOptions};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions};
 use gate25_common::abi::Trace;
 use gate25_common::verdict::Verdict;
 
@@ -78,12 +78,28 @@ pub struct Runner {
 impl Runner {
     /// Loads the program; it has no policy yet.
     pub fn new(unmanaged: Unmanaged) -> Result<Self, Fault> {
-        let mut ebpf = object::load(&Options { unmanaged, replay: true, ..Options::default() })?;
+        Self::load(unmanaged, true)
+    }
+
+    /// As `run` loads it: it leaves no verdict behind and limits its answers. To be measured.
+    pub fn unobserved(unmanaged: Unmanaged) -> Result<Self, Fault> {
+        Self::load(unmanaged, false)
+    }
+
+    fn load(unmanaged: Unmanaged, replay: bool) -> Result<Self, Fault> {
+        let mut ebpf = object::load(&Options { unmanaged, replay, ..Options::default() })?;
         let mut store = Store::of(&mut ebpf)?;
         let trace =
             object::take(&mut ebpf, "TRACE")?.try_into().map_err(|error| Fault::kernel("TRACE", error))?;
         let counters = Counters::of(&mut ebpf, "replay", store.rule_counters()?)?;
         Ok(Self { ebpf, store, trace, counters, out: vec![0; LONGEST] })
+    }
+
+    /// The program itself.
+    pub fn program(&mut self) -> Result<ProgramFd, Fault> {
+        let program =
+            object::program(&mut self.ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?;
+        program.try_clone().map_err(|error| Fault::kernel("program", error))
     }
 
     /// Puts tables into force.

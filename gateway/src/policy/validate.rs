@@ -1,4 +1,4 @@
-//! Document → [`Policy`], or every [`Problem`](super::Problem): the one place where a policy is judged.
+//! Document → [`Policy`], or every [`Problem`]: the one place where a policy is judged.
 //!
 //! Each step takes what was written, notes what is wrong, and goes on with something harmless: a policy with a problem
 //! is never used, so only the notes matter then.

@@ -1,0 +1,152 @@
+//! `cargo xtask bench`: what a packet costs over an empty XDP program, both in one run, interleaved; medians of nine.
+//! The spread is from the least to the greatest added cost of the nine pairs.
+
+use anyhow::{Context as _, Result};
+use gate25::clock;
+use gate25::datapath::object::Unmanaged;
+use gate25::datapath::testrun::Runner;
+use gate25::policy::{self, compile::compile};
+use gate25_tests::lab::{INTERFACE, Lab};
+use gate25_tests::packet::{ACK, Ipv4, Ipv6, Link, Ppp, SYN, Tcp, arp, packet, protocol, udp};
+use gate25_tests::testrun::{measure, measure_live};
+use gate25_tests::xdp_pass::{DROP, PASS, TX, load};
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+
+const ROUNDS: usize = 9;
+const REPEAT: u32 = 1_000_000;
+/// Live frames at a time, all of them new pages.
+const FRAMES: u32 = 64;
+const LIVE_ROUNDS: usize = 99;
+
+const POLICY: &str = r#"
+version: 1
+zones:
+  - {id: silent, subscribers: ["203.0.113.0/25", "2001:db8:100::/48"], mode: enforce}
+  - {id: prompt, subscribers: ["203.0.113.128/25"], mode: enforce, action: reset}
+relays:
+  - {id: relay, addresses: ["192.0.2.25"]}
+exceptions:
+  - {id: lasting, destinations: ["198.51.100.0/24"], permanent: true, owner: a, reason: b}
+  - {id: dated, destinations: ["198.51.101.0/24"], until: "2100-01-01T00:00:00Z", owner: a, reason: b}
+blocks:
+  - {id: blocked, destinations: ["198.51.100.66"], reason: b}
+"#;
+
+/// A class of packets, its frame, and the most that it may cost over the empty program, where that is promised.
+struct Class(&'static str, Vec<u8>, Option<i64>);
+
+fn main() -> Result<()> {
+    let lab = Lab::new()?;
+    let file = lab.folder().join("bench.yaml");
+    fs::write(&file, POLICY)?;
+    let policy = policy::load(&file).map_err(|refused| anyhow::anyhow!("{:?}", refused.problems))?.policy;
+    let tables = compile(&policy, clock::now(), true, |zone| zone as u32 + 1)?;
+    let mut runner = Runner::unobserved(Unmanaged::Pass)?;
+    runner.install(&tables)?;
+    let gate = runner.program()?;
+    let empty = load(PASS)?;
+
+    println!("{}\n", fs::read_to_string("/proc/version")?.trim());
+    println!(
+        "{:<36} {:>7} {:>7} {:>7} {:>10} {:>6}",
+        "ns a packet", "empty", "gate25", "added", "spread", "bound"
+    );
+    for Class(name, frame, bound) in classes()? {
+        row(
+            name,
+            bound,
+            ROUNDS,
+            || measure(empty.as_fd(), &frame, REPEAT),
+            || measure(gate.as_fd(), &frame, REPEAT),
+        )?;
+    }
+    let (dropper, transmitter) = (load(DROP)?, load(TX)?);
+    lab.edge.run(|| live(gate.as_fd(), dropper.as_fd(), transmitter.as_fd()))
+}
+
+/// Answers change the frame, so each run needs a new one; what sending it costs is the other program's figure.
+fn live(gate: BorrowedFd<'_>, dropper: BorrowedFd<'_>, transmitter: BorrowedFd<'_>) -> Result<()> {
+    let interface = nix::net::if_::if_nametoindex(INTERFACE).context(INTERFACE)?;
+    println!("\nlive frames, in batches of {FRAMES} (beside a program that only drops, or only sends back)");
+    let syn = |last| smtp(last, "192.0.2.200", SYN, 0);
+    let live = |program, frame: &[u8]| measure_live(program, frame, interface, FRAMES);
+    let (silent, reset, data) = (syn(7)?, syn(200)?, smtp(200, "192.0.2.200", ACK, 1_440)?);
+    row("SMTP SYN, default, drop", None, LIVE_ROUNDS, || live(dropper, &silent), || live(gate, &silent))?;
+    row("SMTP SYN, default, reset", None, LIVE_ROUNDS, || live(transmitter, &reset), || live(gate, &reset))?;
+    row(
+        "SMTP data, 1,440 octets, reset",
+        None,
+        LIVE_ROUNDS,
+        || live(transmitter, &data),
+        || live(gate, &data),
+    )
+}
+
+fn row(
+    name: &str,
+    bound: Option<i64>,
+    rounds: usize,
+    mut empty: impl FnMut() -> Result<std::time::Duration>,
+    mut gate: impl FnMut() -> Result<std::time::Duration>,
+) -> Result<()> {
+    let (mut without, mut with, mut added) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let pair = (empty()?.as_nanos() as i64, gate()?.as_nanos() as i64);
+        without.push(pair.0);
+        with.push(pair.1);
+        added.push(pair.1 - pair.0);
+    }
+    for list in [&mut without, &mut with, &mut added] {
+        list.sort_unstable();
+    }
+    let middle = rounds / 2;
+    let spread = format!("{}..{}", added[rounds / 10], added[rounds - 1 - rounds / 10]);
+    let judged = match bound {
+        Some(bound) if added[middle] <= bound => format!("<= {bound}"),
+        Some(bound) => format!("OVER {bound}"),
+        None => String::new(),
+    };
+    println!(
+        "{name:<36} {:>7} {:>7} {:>+7} {spread:>10} {judged:>6}",
+        without[middle], with[middle], added[middle]
+    );
+    Ok(())
+}
+
+fn smtp(last: u8, remote: &str, flags: u8, payload: usize) -> Result<Vec<u8>> {
+    let tcp = Tcp::new(40_000, 25, flags).payload(vec![0; payload]);
+    Ok(Link::new().carry(packet([203, 0, 113, last].into(), remote.parse()?, &tcp)))
+}
+
+fn classes() -> Result<Vec<Class>> {
+    let (from4, to4) = ("203.0.113.7".parse()?, "192.0.2.200".parse()?);
+    let (from6, to6) = ("2001:db8:100::7".parse()?, "2001:db8:bad::25".parse()?);
+    let web4 = || Ipv4::tcp(from4, to4, &Tcp::new(40_000, 443, ACK));
+    let web6 = || Ipv6::tcp(from6, to6, &Tcp::new(40_000, 443, ACK));
+    let dns = udp(40_000, 53, b"query");
+    let default6 = packet(from6.into(), to6.into(), &Tcp::new(40_000, 25, ACK));
+    Ok(vec![
+        Class("TCP/443, IPv4", Link::new().carry(web4()), Some(8)),
+        Class("UDP, IPv4", Link::new().carry(Ipv4::new(from4, to4, protocol::UDP, dns.clone())), Some(8)),
+        Class("TCP/443, IPv6", Link::new().carry(web6()), Some(8)),
+        Class("UDP, IPv6", Link::new().carry(Ipv6::new(from6, to6, protocol::UDP, dns)), Some(8)),
+        Class("ARP", Link::new().carry(arp()), None),
+        Class("TCP/443, one tag", Link::new().tag(0x8100, 7).carry(web4()), None),
+        Class("TCP/443, QinQ", Link::new().tag(0x88a8, 7).tag(0x8100, 9).carry(web4()), Some(12)),
+        Class("TCP/443, IPv6, QinQ", Link::new().tag(0x88a8, 7).tag(0x8100, 9).carry(web6()), Some(12)),
+        Class("TCP/443, PPPoE", Link::new().pppoe(Ppp::Long).carry(web4()), None),
+        Class(
+            "SMTP, unmanaged",
+            Link::new().carry(packet([203, 0, 114, 7].into(), to4.into(), &Tcp::new(40_000, 25, ACK))),
+            None,
+        ),
+        Class("SMTP, relay", smtp(7, "192.0.2.25", ACK, 0)?, None),
+        Class("SMTP, exception, permanent", smtp(7, "198.51.100.25", ACK, 0)?, None),
+        Class("SMTP, exception with an end", smtp(7, "198.51.101.25", ACK, 0)?, None),
+        Class("SMTP, default, drop", smtp(7, "192.0.2.200", ACK, 0)?, None),
+        Class("SMTP SYN, default, drop", smtp(7, "192.0.2.200", SYN, 0)?, None),
+        Class("SMTP, default, drop, IPv6", Link::new().carry(default6), None),
+        Class("SMTP, block rule, drop", smtp(7, "198.51.100.66", ACK, 0)?, None),
+    ])
+}
