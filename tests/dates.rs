@@ -62,10 +62,8 @@ fn an_exception_ends_to_the_second_when_the_controller_is_dead() -> Result<()> {
     let _sink = Sink::start(&lab.university.namespace, "university", &[25])?;
     let until = ahead(3)?;
     let later = ahead(1000)?;
-    let text = format!(
-        "{WEST}exceptions:\n{}",
-        policy::exception("campus", &format!("until: \"{until}\""))
-    ) + "  - {id: later, destinations: [\"192.0.2.200\"], owner: noc, reason: lab, "
+    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{until}\"")))
+        + "  - {id: later, destinations: [\"192.0.2.200\"], owner: noc, reason: lab, "
         + &format!("until: \"{later}\"}}\n");
     let policy = policy::write(lab.folder(), &text)?;
     let gate = Gate::start(&lab, &policy)?;
@@ -90,13 +88,21 @@ fn an_exception_ends_to_the_second_when_the_controller_is_dead() -> Result<()> {
     let gate = Gate::start(&lab, &policy)?;
     let after = gate.metrics()?;
     for family in ["ipv4", "ipv6"] {
-        let labels =
-            [("reason", "expired"), ("family", family), ("zone", "west"), ("verdict", "block"), ("enforced", "true")];
+        let labels = [
+            ("reason", "expired"),
+            ("family", family),
+            ("zone", "west"),
+            ("verdict", "block"),
+            ("enforced", "true"),
+        ];
         ensure!(sum(&after, "gate25_packets_total", &labels) >= 1.0, "{family}: {after:#?}");
         let passed = [("reason", "exception"), ("family", family), ("verdict", "pass")];
         ensure!(sum(&after, "gate25_packets_total", &passed) >= 1.0, "{family}: {after:#?}");
     }
-    ensure!(smtp::mail(&lab.alice, v4, LIMIT) == Outcome::Refused, "it does not come back with the controller");
+    ensure!(
+        smtp::mail(&lab.alice, v4, LIMIT) == Outcome::Refused,
+        "it does not come back with the controller"
+    );
     Ok(())
 }
 
@@ -164,6 +170,41 @@ blocks:
     Ok(())
 }
 
+/// When the kernel refuses the tables of a later instant, those in force stay, and it is tried again.
+#[test]
+fn a_date_that_cannot_be_worked_out_opens_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let _sinks = [&lab.relay, &lab.university, &lab.stranger]
+        .map(|host| Sink::start(&host.namespace, host.name, &[25]))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let until = ahead(2)?;
+    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{until}\"")));
+    let gate = Gate::start(&lab, &policy::write(lab.folder(), &text)?)?;
+    let limit = |descriptors: usize| -> Result<()> {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--pid={}", gate.id())).arg(format!("--nofile={descriptors}:"));
+        lab.edge.output(command).map(drop)
+    };
+    // No map can be made without a descriptor.
+    limit(3)?;
+    let refused = wait::until(Duration::from_secs(10), || {
+        (gate.log().matches("the tables in force stay").count() > 2).then_some(())
+    });
+    refused.with_context(|| gate.log())?;
+    limit(1024)?;
+    gate.wait_series("gate25_policy_generation", 2.0)?;
+    ensure!(smtp::mail(&lab.alice, lab.relay.v4.into(), LIMIT).is_delivered());
+    for to in [lab.university.v4, lab.stranger.v4] {
+        let outcome = smtp::mail(&lab.alice, to.into(), LIMIT);
+        ensure!(outcome == Outcome::Refused, "{to}: {outcome:?}");
+    }
+    let blocked = [("zone", "west"), ("reason", "default"), ("verdict", "block"), ("enforced", "true")];
+    let samples = gate.metrics()?;
+    ensure!(sum(&samples, "gate25_attempts_total", &blocked) == 1.0, "{samples:#?}");
+    Ok(())
+}
+
 /// Puts what the file `GATE25_TEST_CLOCK` says, in seconds, onto the wall clock of one process.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
@@ -218,7 +259,11 @@ fn a_stepped_wall_clock_moves_the_dates() -> Result<()> {
         let stepped = Instant::now();
         policy::put(&clock, step)?;
         gate.wait_series("gate25_policy_generation", f64::from(generation))?;
-        ensure!(smtp::mail(&lab.alice, to, LIMIT).is_delivered() == arrives, "clock at {step} s: {}", gate.log());
+        ensure!(
+            smtp::mail(&lab.alice, to, LIMIT).is_delivered() == arrives,
+            "clock at {step} s: {}",
+            gate.log()
+        );
         let seen = stepped.elapsed();
         println!("the clock set to {step} s ahead: in force after {} ms", seen.as_millis());
         ensure!(seen < Duration::from_secs(1), "clock at {step} s: {seen:?}");

@@ -48,9 +48,11 @@ impl<'lab> Scene<'lab> {
     }
 
     fn is(&self, open: bool) -> bool {
-        self.outcomes().iter().all(|outcome| {
-            if open { outcome.is_delivered() } else { *outcome == Outcome::Refused }
-        })
+        self.outcomes().iter().all(
+            |outcome| {
+                if open { outcome.is_delivered() } else { *outcome == Outcome::Refused }
+            },
+        )
     }
 
     fn outcomes(&self) -> [Outcome; 2] {
@@ -171,7 +173,11 @@ fn a_bad_policy_changes_nothing_until_it_is_mended() -> Result<()> {
     let host_bits = WEST.replace("203.0.113.0/25", "203.0.113.1/25");
     let cases = [
         ("syntax", "version: 1\nzones: [\n".to_owned(), format!("{shown}:3:1: ")),
-        ("host bits", host_bits, format!("{shown}:4:19: zones[0].subscribers[0]: 203.0.113.1/25: has host bits set")),
+        (
+            "host bits",
+            host_bits,
+            format!("{shown}:4:19: zones[0].subscribers[0]: 203.0.113.1/25: has host bits set"),
+        ),
         ("empty", String::new(), format!("{shown}:1:1: ")),
     ];
     let digest = digest(&scene.gate.scrape()?)?;
@@ -216,16 +222,16 @@ fn counters_survive_reloads() -> Result<()> {
         ensure!(scene.is(true));
         let before = scene.gate.metrics()?;
         // Another zone before it in the order, and another rule.
-        let other = policy::open().replace(
-            "  - id: west\n",
-            "  - {id: aaa, subscribers: [\"100.64.7.0/24\"]}\n  - id: west\n",
-        ) + &policy::exception("another", "permanent: true");
+        let other = policy::open()
+            .replace("  - id: west\n", "  - {id: aaa, subscribers: [\"100.64.7.0/24\"]}\n  - id: west\n")
+            + &policy::exception("another", "permanent: true");
         let generation = scene.value(GENERATION)?;
         policy::put(&file, &if round == 2 { policy::open() } else { other })?;
         scene.gate.wait_series(GENERATION, generation + 1.0)?;
         let after = scene.gate.metrics()?;
         for (series, value) in &before {
-            let counts = ["gate25_packets", "gate25_bytes", "gate25_attempts", "gate25_actions", "gate25_rule_"];
+            let counts =
+                ["gate25_packets", "gate25_bytes", "gate25_attempts", "gate25_actions", "gate25_rule_"];
             let is_traffic = counts.iter().any(|name| series.starts_with(name)) && series.contains("_total");
             // What is not mail may pass by at any time.
             if is_traffic && !series.contains("not-smtp") && !series.contains("\"another\"") {

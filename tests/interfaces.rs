@@ -87,7 +87,10 @@ fn two_interfaces_and_one_that_goes() -> Result<()> {
     for host in [&lab.alice, carol] {
         ensure!(smtp::knock(host, &lab.stranger, LIMIT) == REFUSED, "{}", host.name);
     }
-    ensure!(attempts(&gate.metrics()?, &[("interface", "eth2"), ("reason", "default")]) == 4.0, "lost counters");
+    ensure!(
+        attempts(&gate.metrics()?, &[("interface", "eth2"), ("reason", "default")]) == 4.0,
+        "lost counters"
+    );
     Ok(())
 }
 
@@ -117,8 +120,9 @@ fn sources_of_no_zone() -> Result<()> {
     let _sinks = sinks(&lab)?;
     let policy = policy::write(lab.folder(), WEST)?;
     let config = gate::configuration(&lab, &policy);
-    let labels =
-        |verdict, enforced| [("zone", ""), ("reason", "unmanaged"), ("verdict", verdict), ("enforced", enforced)];
+    let labels = |verdict, enforced| {
+        [("zone", ""), ("reason", "unmanaged"), ("verdict", verdict), ("enforced", enforced)]
+    };
 
     let gate = Gate::start_with(&lab, &config)?;
     let outcomes = smtp::knock(&lab.bob, &lab.stranger, LIMIT);
@@ -152,7 +156,8 @@ fn flags_alone_and_generic_mode() -> Result<()> {
     let shown = |path: &std::path::Path| path.display().to_string();
     let (policy, pin, listen) = (shown(&policy), shown(&lab.pin()), LISTEN.to_string());
     let (control, state) = (shown(&lab.folder().join("control")), shown(&lab.folder().join("state")));
-    let node = ["--policy", &policy, "--pin", &pin, "--listen", &listen, "--control", &control, "--state", &state];
+    let node =
+        ["--policy", &policy, "--pin", &pin, "--listen", &listen, "--control", &control, "--state", &state];
     let command = |verb: &'static str, more: &[&'static str]| {
         command::gate25([verb].into_iter().chain(node).chain(more.iter().copied()))
     };
@@ -176,11 +181,15 @@ fn flags_alone_and_generic_mode() -> Result<()> {
     ensure!(ended.code == Some(0) && xdp::on(&lab.edge, INTERFACE)?.is_none(), "{ended:?}");
 
     // A flag goes before the file.
-    let config = gate::write(&lab, "policy: /nowhere\ninterfaces: [{name: nowhere0}]\nlisten: 192.0.2.99:1\n")?;
+    let config =
+        gate::write(&lab, "policy: /nowhere\ninterfaces: [{name: nowhere0}]\nlisten: 192.0.2.99:1\n")?;
     let config = shown(&config);
-    let command = command::gate25(
-        ["run", "--config", &config].into_iter().chain(node).chain(["--interface", INTERFACE, "--enforce", "false"]),
-    );
+    let command = command::gate25(["run", "--config", &config].into_iter().chain(node).chain([
+        "--interface",
+        INTERFACE,
+        "--enforce",
+        "false",
+    ]));
     let gate = Gate::run(&lab, command, PATIENCE)?;
     let attached = xdp::on(&lab.edge, INTERFACE)?.context("nothing attached")?;
     ensure!(attached.mode == "xdp", "{attached:?}");

@@ -58,7 +58,8 @@ fn survives(what: &str, end: impl FnOnce(Gate<'_>) -> Result<()>) -> Result<()> 
         ensure!(after.get(series) >= Some(value), "{what}: {series}: {value}, then {:?}", after.get(series));
     }
     // Exactly what was sent while no controller ran.
-    let moved = |metric: &str, labels: &[(&str, &str)]| sum(&after, metric, labels) - sum(&before, metric, labels);
+    let moved =
+        |metric: &str, labels: &[(&str, &str)]| sum(&after, metric, labels) - sum(&before, metric, labels);
     for (labels, wanted) in [
         ([("reason", "relay"), ("verdict", "pass")], 2.0),
         ([("reason", "default"), ("verdict", "block")], 2.0),
@@ -143,6 +144,25 @@ fn detach_ends_it_also_for_a_running_controller() -> Result<()> {
     let gate = Gate::start(&lab, &policy)?;
     ensure!(sum(&gate.metrics()?, "gate25_attempts_total", &[]) == 0.0);
     enforced(&lab)
+}
+
+/// Reload after reload leaves time to look at the interfaces.
+#[test]
+fn a_stream_of_signals_hides_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let gate = Gate::start(&lab, &policy::write(lab.folder(), WEST)?)?;
+    ensure!(detach(&lab)?.code == Some(0));
+    let start = Instant::now();
+    let sick = wait::until(PATIENCE, || {
+        gate.reload();
+        gate.health().ok().filter(|(status, _)| *status == 503)
+    });
+    ensure!(
+        sick.is_some() && start.elapsed() < Duration::from_secs(2),
+        "{sick:?} after {:?}",
+        start.elapsed()
+    );
+    Ok(())
 }
 
 #[test]

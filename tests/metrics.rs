@@ -71,7 +71,8 @@ fn every_metric_with_its_labels_and_promtool_is_silent() -> Result<()> {
     let gate = start(&lab)?;
     for from in [&lab.alice, &lab.bob] {
         for to in [&lab.relay, &lab.university, &lab.stranger] {
-            smtp::knock(from, to, SILENCE);
+            let outcomes = smtp::knock(from, to, SILENCE);
+            ensure!(outcomes[0].is_delivered() == outcomes[1].is_delivered(), "{outcomes:?}");
         }
         let submission = SocketAddr::new(lab.stranger.v4.into(), 587);
         ensure!(from.namespace.run(|| smtp::send(submission, LIMIT)).outcome.is_delivered());
@@ -127,7 +128,8 @@ fn values(samples: &Samples) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
     let loaded = value("gate25_policy_loaded_timestamp_seconds")?;
     ensure!((now - 60.0..=now).contains(&loaded), "loaded {loaded}, now {now}");
-    let digest = samples.keys().find(|series| series.starts_with("gate25_policy_info")).context("no digest")?;
+    let digest =
+        samples.keys().find(|series| series.starts_with("gate25_policy_info")).context("no digest")?;
     let hex = digest.split('"').nth(1).unwrap_or_default();
     ensure!(hex.len() == 64 && hex.bytes().all(|octet| octet.is_ascii_hexdigit()), "{digest}");
     Ok(())
@@ -146,7 +148,8 @@ fn counters_are_what_was_sent() -> Result<()> {
              interface=\"eth1\",reason=\"{reason}\",verdict=\"{verdict}\",zone=\"{zone}\"}}"
         )
     };
-    let rule = |rule: &str, kind: &str| format!("gate25_rule_attempts_total{{kind=\"{kind}\",rule=\"{rule}\"}}");
+    let rule =
+        |rule: &str, kind: &str| format!("gate25_rule_attempts_total{{kind=\"{kind}\",rule=\"{rule}\"}}");
     let action = |action: &str| format!("gate25_actions_total{{action=\"{action}\",interface=\"eth1\"}}");
     let cases = [
         (&lab.alice, &lab.relay, "pass", "relay", Some(("outbound", "relay")), None),
@@ -163,7 +166,8 @@ fn counters_are_what_was_sent() -> Result<()> {
             ensure!(outcome.is_delivered() == (verdict == "pass"), "{what}: {outcome:?}");
             let after = gate.metrics()?;
             let zone = if from.name == "alice" { "west" } else { "east" };
-            let mut wanted = Samples::from([(attempt(family, zone, verdict, reason, verdict == "block"), 1.0)]);
+            let mut wanted =
+                Samples::from([(attempt(family, zone, verdict, reason, verdict == "block"), 1.0)]);
             wanted.extend(named.map(|(id, kind)| (rule(id, kind), 1.0)));
             wanted.extend(answer.map(|name| (action(name), 1.0)));
             let found = moved(&before, &after, &names);
@@ -173,10 +177,19 @@ fn counters_are_what_was_sent() -> Result<()> {
     }
 
     // A refused connection is one packet: a SYN of 74 octets (Ethernet 14, IPv4 20, TCP 40), or 94 in IPv6.
-    for (address, family, octets) in lab.university.addresses().into_iter().zip(["ipv4", "ipv6"]).zip([74.0, 94.0]).map(|((a, f), o)| (a, f, o)) {
+    for (address, family, octets) in lab
+        .university
+        .addresses()
+        .into_iter()
+        .zip(["ipv4", "ipv6"])
+        .zip([74.0, 94.0])
+        .map(|((a, f), o)| (a, f, o))
+    {
         ensure!(smtp::mail(&lab.alice, address, SILENCE) == Outcome::Refused);
         let after = gate.metrics()?;
-        let series = |metric: &str| attempt(family, "west", "block", "default", true).replace("gate25_attempts", metric);
+        let series = |metric: &str| {
+            attempt(family, "west", "block", "default", true).replace("gate25_attempts", metric)
+        };
         for (metric, wanted) in [("gate25_packets", 1.0), ("gate25_bytes", octets)] {
             let series = series(metric);
             let found = after[&series] - before[&series];

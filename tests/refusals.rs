@@ -11,12 +11,7 @@ use gate25_tests::{
     xdp, xdp_pass,
 };
 use std::{
-    fs,
-    net::TcpListener,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::Command,
-    time::Duration,
+    fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration,
 };
 
 const LIMIT: Duration = Duration::from_secs(2);
@@ -38,9 +33,15 @@ fn says(what: &str, ended: &Ended, code: i32, parts: &[&str]) -> Result<()> {
     let (head, remedy) = line.rsplit_once(" (").with_context(|| format!("{what}: no remedy: {line}"))?;
     ensure!(remedy.ends_with(')') && remedy.len() > 5, "{what}: no remedy: {line}");
     let pieces: Vec<_> = head.split(": ").collect();
-    ensure!(pieces.len() >= 3 && pieces.iter().all(|piece| !piece.is_empty()), "{what}: not what: value: cause: {line}");
+    ensure!(
+        pieces.len() >= 3 && pieces.iter().all(|piece| !piece.is_empty()),
+        "{what}: not what: value: cause: {line}"
+    );
     let cause = pieces.last().unwrap_or(&"");
-    ensure!(!cause.starts_with(char::is_uppercase) && !line.contains("os error"), "{what}: not in our words: {line}");
+    ensure!(
+        !cause.starts_with(char::is_uppercase) && !line.contains("os error"),
+        "{what}: not in our words: {line}"
+    );
     for part in parts {
         ensure!(line.contains(part), "{what}: no {part:?} in: {line}");
     }
@@ -75,7 +76,11 @@ fn interfaces_that_cannot_be_used() -> Result<()> {
         ("a name too long", only("eth012345678901234567"), vec!["interface: eth012345678901234567: "]),
         ("no native XDP", only("lo"), vec!["interface: lo: ", "native XDP", "mode: generic"]),
         ("the second is missing", config.clone() + "  - name: eth7\n", vec!["interface: eth7: "]),
-        ("the second has no native XDP", config.clone() + "  - name: lo\n", vec!["interface: lo: ", "native XDP"]),
+        (
+            "the second has no native XDP",
+            config.clone() + "  - name: lo\n",
+            vec!["interface: lo: ", "native XDP"],
+        ),
     ];
     for (what, configuration, parts) in cases {
         says(what, &run(&lab, &configuration)?, 1, &parts)?;
@@ -121,7 +126,8 @@ fn policies_that_cannot_be_read() -> Result<()> {
     })
     .take(10 << 20)
     .collect();
-    let text: Vec<u8> = garbage.iter().map(|octet| b"ab: \n-[]{}&*!|>'\"%@`#,?x0123"[usize::from(octet % 28)]).collect();
+    let text: Vec<u8> =
+        garbage.iter().map(|octet| b"ab: \n-[]{}&*!|>'\"%@`#,?x0123"[usize::from(octet % 28)]).collect();
     let cases: [(&str, Vec<u8>); 6] = [
         ("empty", Vec::new()),
         ("only a comment", b"# nothing\n".to_vec()),
@@ -228,12 +234,13 @@ fn without_privilege() -> Result<()> {
 #[test]
 fn a_refused_start_leaves_earlier_enforcement_alone() -> Result<()> {
     let lab = Lab::new()?;
-    let _sinks = [&lab.relay, &lab.university]
+    let _sinks = [&lab.relay, &lab.university, &lab.stranger]
         .map(|host| Sink::start(&host.namespace, host.name, &[25]))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
     let _second = lab.second_interface()?;
-    let text = WEST.replace("[\"192.0.2.25\"", "[\"198.51.100.0/24\", \"192.0.2.25\"").replace("outbound", "first");
+    let text =
+        WEST.replace("[\"192.0.2.25\"", "[\"198.51.100.0/24\", \"192.0.2.25\"").replace("outbound", "first");
     let file = policy::write(lab.folder(), &text)?;
     let first = gate::configuration(&lab, &file);
     let gate = Gate::start_with(&lab, &first)?;
@@ -245,7 +252,8 @@ fn a_refused_start_leaves_earlier_enforcement_alone() -> Result<()> {
     let pins = entries(&lab.pin());
 
     // A policy that would take the university away, and alice's relay along.
-    let other = policy::write(lab.folder(), &WEST.replace("192.0.2.25", "192.0.2.99").replace("outbound", "other"))?;
+    let other =
+        policy::write(lab.folder(), &WEST.replace("192.0.2.25", "192.0.2.99").replace("outbound", "other"))?;
     let other = other.display().to_string();
     let bad = lab.folder().join("bad.yaml").display().to_string();
     fs::write(&bad, "version: 2\n")?;
@@ -256,7 +264,11 @@ fn a_refused_start_leaves_earlier_enforcement_alone() -> Result<()> {
         ("second interface missing", first.clone() + unmanaged + "  - name: eth7\n", "eth7"),
         ("second without native XDP", first.clone() + unmanaged + "  - name: lo\n", "lo"),
         ("second taken", first.clone() + unmanaged + "  - name: eth2\n", "lab_pass"),
-        ("first taken", first.replace("- name: eth1\n", "- name: eth2\n  - name: eth1\n    unmanaged: block\n"), "lab_pass"),
+        (
+            "first taken",
+            first.replace("- name: eth1\n", "- name: eth2\n  - name: eth1\n    unmanaged: block\n"),
+            "lab_pass",
+        ),
         ("another mode", first.clone() + unmanaged + "    mode: generic\n", "native"),
     ];
     for (what, configuration, part) in cases {

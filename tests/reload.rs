@@ -48,7 +48,8 @@ fn two_hundred_reloads_cost_no_connection() -> Result<()> {
         });
         let result = reload_all(&lab, &gate, &file, &policies, first);
         stop.store(true, Ordering::Relaxed);
-        let streams = streams.map(|stream| stream.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let streams =
+            streams.map(|stream| stream.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         for stream in streams {
             stream?;
         }
@@ -100,7 +101,13 @@ fn stream(to: IpAddr, stop: &AtomicBool, made: &AtomicU64) -> Result<()> {
 
 /// Alternates the two policies; after each reload, connections that only one of them allows follow it at once. The time
 /// the slowest took.
-fn reload_all(lab: &Lab, gate: &Gate<'_>, file: &std::path::Path, policies: &[String], first: f64) -> Result<Duration> {
+fn reload_all(
+    lab: &Lab,
+    gate: &Gate<'_>,
+    file: &std::path::Path,
+    policies: &[String],
+    first: f64,
+) -> Result<Duration> {
     let mut slowest = Duration::ZERO;
     for number in 1..=RELOADS {
         let other = number % 2 == 1;
@@ -110,7 +117,8 @@ fn reload_all(lab: &Lab, gate: &Gate<'_>, file: &std::path::Path, policies: &[St
         let (allowed, refused) =
             if other { (&lab.stranger, &lab.university) } else { (&lab.university, &lab.stranger) };
         let family = usize::from(number % 4 > 1);
-        let [yes, no] = [allowed, refused].map(|host| smtp::mail(&lab.alice, host.addresses()[family], LIMIT));
+        let [yes, no] =
+            [allowed, refused].map(|host| smtp::mail(&lab.alice, host.addresses()[family], LIMIT));
         ensure!(yes.is_delivered(), "reload {number}: {}: {yes:?}", allowed.name);
         ensure!(no == Outcome::Refused, "reload {number}: {}: {no:?}", refused.name);
     }

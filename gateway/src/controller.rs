@@ -129,7 +129,8 @@ impl Controller {
     /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier
     /// controller have not been touched.
     fn attach(&mut self, programs: &mut [Ebpf], replaced: &[bool], pins: &Pins) -> Result<(), Fault> {
-        let mut all: Vec<_> = programs.iter_mut().zip(&self.config.interfaces).zip(replaced).enumerate().collect();
+        let mut all: Vec<_> =
+            programs.iter_mut().zip(&self.config.interfaces).zip(replaced).enumerate().collect();
         all.sort_by_key(|(_, (_, replaced))| **replaced);
         let mut places = Vec::new();
         for (place, ((program, interface), _)) in all {

@@ -117,7 +117,19 @@ impl Lab {
         let traces = Traces { mark, folder: folder.clone(), inodes };
         let kept = (access, internet, pass);
         let subscribers = AtomicU32::new(0);
-        Ok(Self { alice, bob, edge, relay, university, stranger, folder, traces, subscribers, _kept: kept, reaper })
+        Ok(Self {
+            alice,
+            bob,
+            edge,
+            relay,
+            university,
+            stranger,
+            folder,
+            traces,
+            subscribers,
+            _kept: kept,
+            reaper,
+        })
     }
 
     /// One more subscriber, carol, in 100.64.2.0/24 and `2001:db8:102::/64`, directly behind another interface of the

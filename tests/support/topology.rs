@@ -78,7 +78,9 @@ pub(crate) fn connect_directly(host: &Host, edge: &Namespace) -> Result<OwnedFd>
     let (there, here) = (host.namespace.name(), edge.name());
     host.namespace.run(settings)?;
     ip(&[], &format!("link add eth2 netns {here} type veth peer name eth0 netns {there}\n"))?;
-    edge.ip("link set eth2 up\naddr add 100.64.2.1/24 dev eth2\naddr add 2001:db8:102::1/64 dev eth2 nodad\n")?;
+    edge.ip(
+        "link set eth2 up\naddr add 100.64.2.1/24 dev eth2\naddr add 2001:db8:102::1/64 dev eth2 nodad\n",
+    )?;
     host.namespace.ip(&host.settings())?;
     plain_frames(&host.namespace, "eth0")?;
     plain_frames(edge, "eth2")?;

@@ -95,8 +95,8 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
         // The interface it was on is gone, and took the attachment along.
         fs::remove_file(&pin).map_err(|error| failed(&error))?;
     }
-    let link =
-        sys::link_create(program.as_fd(), index, mode.flags()).map_err(|error| refused(name, mode, &error))?;
+    let link = sys::link_create(program.as_fd(), index, mode.flags())
+        .map_err(|error| refused(name, mode, &error))?;
     sys::pin(link.as_fd(), &pin).map_err(|error| failed(&error))?;
     pin_program(program.as_fd(), name, pins)?;
     Ok(Attachment { name: name.to_owned(), link, fresh: true })
