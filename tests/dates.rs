@@ -1,5 +1,7 @@
 //! Dates: exceptions end to the second without a controller; with one, everything begins and ends by itself.
 
+#![expect(clippy::float_cmp, reason = "samples of counters are whole numbers, and exact")]
+
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     gate::{self, Gate},

@@ -1,5 +1,7 @@
 //! What a node's configuration and its flags can say: several interfaces, modes, unmanaged sources, no enforcement.
 
+#![expect(clippy::float_cmp, reason = "samples of counters are whole numbers, and exact")]
+
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     command,

@@ -1,5 +1,7 @@
 //! The controller comes and goes; enforcement goes only with `gate25 detach`.
 
+#![expect(clippy::float_cmp, reason = "samples of counters are whole numbers, and exact")]
+
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     command,

@@ -1,5 +1,7 @@
 //! `/metrics`: the metrics and labels of the contract, silence from promtool, and numbers that are what was sent.
 
+#![expect(clippy::float_cmp, reason = "samples of counters are whole numbers, and exact")]
+
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     gate::{self, Gate},

@@ -1,5 +1,7 @@
 //! A start that cannot be: one clear line, and nothing is there that was not before.
 
+#![expect(clippy::float_cmp, reason = "samples of counters are whole numbers, and exact")]
+
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     command::{self, Ended},
@@ -11,7 +13,8 @@ use gate25_tests::{
     xdp, xdp_pass,
 };
 use std::{
-    fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration,
+    fmt::Write as _, fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, process::Command,
+    time::Duration,
 };
 
 const LIMIT: Duration = Duration::from_secs(2);
@@ -116,7 +119,7 @@ fn policies_that_cannot_be_read() -> Result<()> {
     let mut bomb = "version: 1\na0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
-        bomb += &format!("a{level}: &a{level} [{aliases}]\n");
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]")?;
     }
     // Not one octet repeated: some of it looks like YAML, some is not even text.
     let mut state = 1_u64;

@@ -18,7 +18,7 @@ use std::{
 
 const LIMIT: Duration = Duration::from_secs(2);
 /// Far above what was measured; the time itself is printed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MANY: u32 = 100_000;
 
 /// Starts with that policy; alice reaches the university, which is the last entry.
@@ -46,7 +46,7 @@ fn load(what: &str, lab: &Lab, text: &str) -> Result<()> {
     let scrape = gate.scrape()?;
     println!(
         "{what}: {:.1} MB of YAML and lists: in force after {:.2} s, reloaded in {:.2} s, a scrape of {:.1} MB in {:.2} s",
-        octets(lab)? as f64 / 1e6,
+        octets(lab) as f64 / 1e6,
         loaded.as_secs_f64(),
         reloaded.as_secs_f64(),
         scrape.len() as f64 / 1e6,
@@ -64,9 +64,9 @@ fn load(what: &str, lab: &Lab, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn octets(lab: &Lab) -> Result<u64> {
+fn octets(lab: &Lab) -> u64 {
     let files = ["policy.yaml", "many.txt"].map(|name| fs::metadata(lab.folder().join(name)));
-    Ok(files.into_iter().flatten().map(|file| file.len()).sum())
+    files.into_iter().flatten().map(|file| file.len()).sum()
 }
 
 /// The nth of many hosts, none of them in the lab.

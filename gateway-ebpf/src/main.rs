@@ -19,7 +19,7 @@ use act::reset;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use aya_log_ebpf::debug;
+use aya_log_ebpf::info;
 use frame::{Linear, Whole};
 use gate25_common::answer;
 use gate25_common::decide::decide;
@@ -68,10 +68,7 @@ fn smtp<B: Bytes>(ctx: &XdpContext, frame: &B, segment: &Segment) -> u32 {
     let verdict = decide(&Parsed::Smtp(*segment), &Generation::in_force());
     let (verdict, code) = act(ctx, linear, segment, verdict);
     record::verdict(&verdict, segment.subscriber.family(), bytes, attempt);
-    debug!(
-        ctx,
-        "port 25: reason {} action {} zone {}", verdict.reason as u8, verdict.action as u8, verdict.zone
-    );
+    info!(ctx, "port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
     code
 }
 

@@ -66,7 +66,7 @@ Needs root: the packets run through the kernel.")]
         /// The instant, in RFC 3339 with an offset [default: now]
         #[arg(long, value_name = "TIME")]
         at: Option<Timestamp>,
-        /// Which way the packets cross the interface
+        /// Which way the packets cross the interface (the way back comes with a later version)
         #[arg(long, value_enum, default_value_t = Direction::Egress)]
         direction: Direction,
         /// A JSON object a packet
@@ -106,7 +106,7 @@ pub struct Explain {
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
-    /// Which way the connection goes
+    /// Which way the connection goes (the way back comes with a later version)
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,
     /// One JSON object

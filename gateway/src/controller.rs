@@ -88,7 +88,7 @@ impl Controller {
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
         for interface in &config.interfaces {
-            replaced.push(attach::check(&interface.name, interface.mode, pins)?);
+            replaced.push(attach::look(&interface.name, interface.mode, pins)?);
         }
         let mut programs = Vec::new();
         for interface in &config.interfaces {

@@ -102,12 +102,19 @@ fn both_halves(lab: &Lab, gate: &Gate, policy: &Path) -> Result<Vec<Seen>> {
     let after = gate.metrics()?;
 
     println!("{}", rows::report(&seen));
-    let mut report = table(&["metric", "moved by"]);
+    let mut report = table(&["metric, on eth1, egress", "moved by"]);
     for (series, change) in moved(&before, &after, &SHOWN) {
-        report.add_row([series, format!("{change:+}")]);
+        report.add_row([without_constants(&series), format!("{change:+}")]);
     }
     println!("\n{report}");
     Ok(seen)
+}
+
+/// A series without the labels that are the same in all of them, so that it fits a terminal.
+fn without_constants(series: &str) -> String {
+    [r#"direction="egress","#, r#"interface="eth1","#, r#",interface="eth1""#]
+        .iter()
+        .fold(series.to_owned(), |series, label| series.replace(label, ""))
 }
 
 /// Puts one of the shipped policies where the gate reads, as careful people do: beside it, then renamed over it.

@@ -51,55 +51,75 @@ pub struct Attachment {
     fresh: bool,
 }
 
-/// Whether the interface can be had, as far as that can be known without trying; nothing is changed. True if an earlier
-/// controller left its program there.
-pub fn check(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
-    look(name, mode, pins).map(|(_, link)| link.is_some())
-}
-
-/// The interface's index, and the link that an earlier controller left on it.
-fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<(u32, Option<OwnedFd>), Fault> {
-    let interface = netlink::interface(name)?;
-    if let Ok(link) = sys::open(&pins.link(name)) {
-        let on = sys::link_interface(link.as_fd());
-        if on.map_err(|error| Fault::kernel(format!("link of {name}"), error))? == interface.index {
-            let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
-            if found != mode {
-                let cause = format!("is attached in {} mode already", found.label());
-                let remedy = "`gate25 detach` first, which stops enforcing";
-                return Err(Fault::new("interface", name, cause, remedy));
-            }
-            return Ok((interface.index, Some(link)));
-        }
-    }
-    match &interface.attached {
-        Some(attached) => Err(occupied(name, attached)),
-        None => Ok((interface.index, None)),
-    }
+/// Whether an interface can be attached to, as far as that is known without trying; so that a start that cannot succeed
+/// does not begin. True if an earlier controller left its program there.
+pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
+    place(name, mode, pins).map(|place| matches!(place, Place::Ours(_)))
 }
 
 /// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
 pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
     let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
     let program = program.map_err(|error| Fault::kernel("program", error))?;
-    let failed = |error: &dyn std::fmt::Display| Fault::kernel(format!("link of {name}"), error);
+    let failed = |error: std::io::Error| Fault::kernel(format!("link of {name}"), error);
+    let (link, fresh) = match place(name, mode, pins)? {
+        Place::Ours(link) => {
+            sys::link_update(link.as_fd(), program.as_fd()).map_err(failed)?;
+            (link, false)
+        }
+        Place::Free { interface } => {
+            let link = sys::link_create(program.as_fd(), interface, mode.flags())
+                .map_err(|error| refused(name, mode, &error))?;
+            // A link whose interface is gone may still be pinned there.
+            let _ = fs::remove_file(pins.link(name));
+            sys::pin(link.as_fd(), &pins.link(name)).map_err(failed)?;
+            (link, true)
+        }
+    };
+    let attachment = Attachment { name: name.to_owned(), link, fresh };
+    match pin_program(program.as_fd(), name, pins) {
+        Ok(()) => Ok(attachment),
+        Err(fault) => {
+            attachment.undo(pins);
+            Err(fault)
+        }
+    }
+}
 
-    let (index, link) = look(name, mode, pins)?;
-    if let Some(link) = link {
-        sys::link_update(link.as_fd(), program.as_fd()).map_err(|error| failed(&error))?;
-        pin_program(program.as_fd(), name, pins)?;
-        return Ok(Attachment { name: name.to_owned(), link, fresh: false });
+/// What is on an interface.
+enum Place {
+    /// The link that an earlier controller left.
+    Ours(OwnedFd),
+    /// Nothing.
+    Free {
+        /// Its index.
+        interface: u32,
+    },
+}
+
+fn place(name: &str, mode: XdpMode, pins: &Pins) -> Result<Place, Fault> {
+    let interface = netlink::interface(name)?;
+    if let Ok(link) = sys::open(&pins.link(name)) {
+        let on = sys::link_interface(link.as_fd())
+            .map_err(|error| Fault::kernel(format!("link of {name}"), error))?;
+        if on == interface.index {
+            let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
+            if found != mode {
+                let cause = format!("is attached in {} mode already", found.label());
+                return Err(Fault::new(
+                    "interface",
+                    name,
+                    cause,
+                    "`gate25 detach` first, which stops enforcing",
+                ));
+            }
+            return Ok(Place::Ours(link));
+        }
     }
-    let pin = pins.link(name);
-    if pin.exists() {
-        // The interface it was on is gone, and took the attachment along.
-        fs::remove_file(&pin).map_err(|error| failed(&error))?;
+    match &interface.attached {
+        Some(attached) => Err(occupied(name, attached)),
+        None => Ok(Place::Free { interface: interface.index }),
     }
-    let link = sys::link_create(program.as_fd(), index, mode.flags())
-        .map_err(|error| refused(name, mode, &error))?;
-    sys::pin(link.as_fd(), &pin).map_err(|error| failed(&error))?;
-    pin_program(program.as_fd(), name, pins)?;
-    Ok(Attachment { name: name.to_owned(), link, fresh: true })
 }
 
 /// In the place of an earlier one. The link holds the program, so nothing is without it meanwhile.

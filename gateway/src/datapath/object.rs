@@ -48,7 +48,7 @@ pub struct Options<'a> {
 pub fn load(options: &Options<'_>) -> Result<Ebpf, Fault> {
     let mut loader = EbpfLoader::new();
     let btf = Btf::from_sys_fs().ok();
-    let level = if options.log { aya_log_level::DEBUG } else { aya_log_level::OFF };
+    let level = if options.log { aya_log_level::INFO } else { aya_log_level::OFF };
     let (unmanaged, replay) = (options.unmanaged as u8, u8::from(options.replay));
     let seed = rand_seed();
     loader
@@ -114,7 +114,7 @@ pub(super) fn last(error: &dyn Error) -> String {
 mod aya_log_level {
     //! Levels of aya-log-common.
     pub(super) const OFF: u8 = 0;
-    pub(super) const DEBUG: u8 = 4;
+    pub(super) const INFO: u8 = 3;
 }
 
 /// Unpredictable to senders; the standard library's hasher is seeded by the system.
