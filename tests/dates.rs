@@ -136,8 +136,9 @@ blocks:
         block.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     let after = gate.metrics()?;
+    // Packets, as an open connection is cut as well.
     for reason in ["default", "exception", "expired", "block-rule"] {
-        ensure!(sum(&after, "gate25_attempts_total", &[("reason", reason)]) >= 1.0, "{reason}: {after:#?}");
+        ensure!(sum(&after, "gate25_packets_total", &[("reason", reason)]) >= 1.0, "{reason}: {after:#?}");
     }
     // Dates are no reloads.
     ensure!(sum(&after, "gate25_policy_reloads_total", &[]) == 0.0);

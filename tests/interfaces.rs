@@ -160,11 +160,10 @@ fn flags_alone_and_generic_mode() -> Result<()> {
     let (control, state) = (shown(&lab.folder().join("control")), shown(&lab.folder().join("state")));
     let node =
         ["--policy", &policy, "--pin", &pin, "--listen", &listen, "--control", &control, "--state", &state];
-    let command = |verb: &'static str, more: &[&'static str]| {
-        command::gate25([verb].into_iter().chain(node).chain(more.iter().copied()))
-    };
+    let run =
+        |more: &[&'static str]| command::gate25(["run"].into_iter().chain(node).chain(more.iter().copied()));
     let generic = ["--interface", "eth1:generic", "--unmanaged", "block"];
-    let gate = Gate::run(&lab, command("run", &generic), PATIENCE)?;
+    let gate = Gate::run(&lab, run(&generic), PATIENCE)?;
     let attached = xdp::on(&lab.edge, INTERFACE)?.context("nothing attached")?;
     ensure!(attached.mode == "xdpgeneric", "{attached:?}");
     ensure!(smtp::knock(&lab.alice, &lab.stranger, LIMIT) == REFUSED, "a reset in generic mode");
@@ -175,11 +174,11 @@ fn flags_alone_and_generic_mode() -> Result<()> {
     ensure!(gate.stop()?.success());
 
     // Another mode is refused while the first is attached; what is there goes on.
-    let ended = command::finish(&lab.edge, command("run", &["--interface", INTERFACE]), PATIENCE)?;
+    let ended = command::finish(&lab.edge, run(&["--interface", INTERFACE]), PATIENCE)?;
     ensure!(ended.code == Some(1) && ended.last_line().contains("generic"), "{ended:?}");
     ensure!(xdp::on(&lab.edge, INTERFACE)?.as_ref() == Some(&attached));
     ensure!(smtp::knock(&lab.bob, &lab.relay, SILENCE) == SILENT);
-    let ended = command::finish(&lab.edge, command("detach", &[]), PATIENCE)?;
+    let ended = command::finish(&lab.edge, command::gate25(["detach", "--pin", &pin]), PATIENCE)?;
     ensure!(ended.code == Some(0) && xdp::on(&lab.edge, INTERFACE)?.is_none(), "{ended:?}");
 
     // A flag goes before the file.

@@ -1,13 +1,13 @@
 //! Large policies load, and the gate says how large they are.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     gate::{self, Gate},
     lab::{Host, INTERFACE, Lab},
-    metrics::sum,
+    metrics::{self, sum},
     policy::{self, WEST},
     smtp::{self, Outcome, Sink},
-    xdp,
+    wait, xdp,
 };
 use std::{
     fmt::Write as _,
@@ -40,7 +40,9 @@ fn load(what: &str, lab: &Lab, text: &str) -> Result<()> {
 
     let start = Instant::now();
     gate.reload();
-    gate.wait_series("gate25_policy_generation", 2.0)?;
+    // A scrape of that many rules takes its time, so the log is asked.
+    let done = wait::until(PATIENCE, || gate.log().contains("generation=2").then_some(()));
+    done.with_context(|| format!("{what}: not reloaded:\n{}", gate.log()))?;
     let reloaded = start.elapsed();
     let start = Instant::now();
     let scrape = gate.scrape()?;
@@ -52,7 +54,7 @@ fn load(what: &str, lab: &Lab, text: &str) -> Result<()> {
         scrape.len() as f64 / 1e6,
         start.elapsed().as_secs_f64()
     );
-    let samples = gate.metrics()?;
+    let samples = metrics::parse(&scrape)?;
     for table in ["destinations_ipv4", "cells", "rules"] {
         let value = |metric| sum(&samples, metric, &[("table", table)]);
         let (entries, capacity) = (value("gate25_table_entries"), value("gate25_table_capacity"));
