@@ -13,6 +13,9 @@ pub const SMTP: u16 = 25;
 /// 802.1Q, 802.1ad and the older `QinQ` `EtherType`.
 const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const MAX_TAGS: usize = 4;
+/// The longest link header that is read: Ethernet, tags, `PPPoE` with a PPP protocol of two octets. What lies behind so
+/// many octets has no part in finding the network header.
+pub const LINK_HEADERS: usize = 14 + 4 * MAX_TAGS + 8;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 /// `PPPoE` session stage, RFC 2516 section 6.

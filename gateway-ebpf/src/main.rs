@@ -3,6 +3,7 @@
 //! A packet that is not TCP to port 25 costs the walk over its headers and one per-CPU counter; no table is read for it.
 #![no_std]
 #![no_main]
+#![allow(missing_docs, unreachable_pub, reason = "the entry that `xdp` makes is undocumented and public")]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![allow(
     clippy::inline_always,
@@ -24,7 +25,7 @@ use frame::{Linear, Whole};
 use gate25_common::answer;
 use gate25_common::decide::decide;
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{Parsed, Segment, parse};
+use gate25_common::parse::{LINK_HEADERS, Parsed, Segment, parse};
 use gate25_common::verdict::{Action, Family, Verdict};
 use lookup::Generation;
 
@@ -34,17 +35,26 @@ use lookup::Generation;
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::new(&ctx);
     match parse(&linear) {
+        // Some drivers leave little or nothing of a frame of several buffers in the first one.
+        Parsed::NotSmtp(Family::Other) if linear.length() < LINK_HEADERS => {
+            whole_frame(&ctx, &Parsed::NotSmtp(Family::Other))
+        }
         Parsed::NotSmtp(family) => not_smtp(&linear, family),
         Parsed::Smtp(segment) => smtp(&ctx, &linear, &segment),
-        malformed @ Parsed::Malformed { .. } => malformed_linear(&ctx, &malformed),
+        malformed @ Parsed::Malformed { .. } => whole_frame(&ctx, &malformed),
     }
 }
 
-/// The linear part cannot be read; the whole frame may.
+/// The linear part says only so much, for it ends too early; the whole frame may say more.
 #[inline(always)]
-fn malformed_linear(ctx: &XdpContext, malformed: &Parsed) -> u32 {
+fn whole_frame(ctx: &XdpContext, parsed: &Parsed) -> u32 {
     let linear = Linear::new(ctx);
-    let Some(whole) = Whole::of_several(ctx, &linear) else { return blocked(&linear, malformed) };
+    let Some(whole) = Whole::of_several(ctx, &linear) else {
+        return match parsed {
+            Parsed::NotSmtp(family) => not_smtp(&linear, *family),
+            malformed => blocked(&linear, malformed),
+        };
+    };
     match parse(&whole) {
         Parsed::NotSmtp(family) => not_smtp(&linear, family),
         Parsed::Smtp(segment) => smtp(ctx, &whole, &segment),

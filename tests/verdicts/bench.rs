@@ -93,8 +93,10 @@ impl Bench {
     /// [`policies::MAIN`], loaded once for all tests: the verifier takes longer than all rows.
     pub(crate) fn main() -> MutexGuard<'static, Self> {
         static MAIN: LazyLock<Mutex<Bench>> = LazyLock::new(|| Mutex::new(Bench::new(policies::MAIN)));
-        // A test that failed has left the bench as it was.
-        MAIN.lock().unwrap_or_else(PoisonError::into_inner)
+        // A test that failed has left the bench as it was, but for what it counted.
+        let mut bench = MAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        bench.recount();
+        bench
     }
 
     /// Runs all rows and fails with all that went wrong.
@@ -145,7 +147,7 @@ impl Bench {
     }
 
     /// Takes the counters as they are for the next rows' beginning.
-    pub(crate) fn recount(&mut self) {
+    fn recount(&mut self) {
         self.counted = self.count();
     }
 
@@ -159,6 +161,11 @@ impl Bench {
         self.host = Host::new(policy, clock, self.host.unmanaged, true);
         self.runner.install(&self.host.tables).expect("tables in the kernel");
         self.recount();
+    }
+
+    /// The same with so many octets in the linear part; `None` where this kernel cannot do that.
+    pub(crate) fn split(&mut self, frame: &[u8], linear: u32) -> Option<Run> {
+        self.runner.run_split(frame, linear).ok()
     }
 
     /// Packets and octets, however they were counted.

@@ -1,5 +1,6 @@
 //! Every rule of section 1 of the contract, as packets: each through the host engine and through the loaded program,
 //! both against what the contract says, with exact changes of all counters. Needs root.
+#![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
 mod bench;
 mod dates;
@@ -14,8 +15,11 @@ mod malformed;
 mod monitor;
 mod naming;
 mod policies;
+mod replay;
 mod rules;
+mod split;
 mod tcp;
+mod zones;
 
 mod answers;
 mod property;

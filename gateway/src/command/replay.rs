@@ -1,11 +1,10 @@
 //! `gate25 replay`: the real program over a capture, packet by packet.
 
-use crate::clock;
 use crate::datapath::fault::Fault;
 use crate::datapath::object::Unmanaged;
 use crate::datapath::testrun::{Code, Runner, SHORTEST};
 use crate::policy::Policy;
-use crate::policy::compile::compile;
+use crate::policy::compile::{Clock, compile};
 use crate::tables::Tables;
 use gate25_common::verdict::{Action, Decision, Reason, Verdict};
 use jiff::Timestamp;
@@ -28,6 +27,9 @@ struct Row<'a> {
     xdp: Option<&'static str>,
 }
 
+/// A boot clock that no machine reaches: time stands still at `at`, so what holds then holds for the whole capture.
+const STANDING: u64 = u64::MAX / 2;
+
 /// Runs every packet of `capture` through the program under `policy` as it is at `at`.
 pub fn replay(
     policy: &Policy,
@@ -36,9 +38,7 @@ pub fn replay(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut clock = clock::now();
-    clock.wall = at;
-    let tables = compile(policy, clock, true, |zone| zone as u32 + 1)?;
+    let tables = compile(policy, Clock { wall: at, boot: STANDING }, true, |zone| zone as u32 + 1)?;
     let mut packets = Packets::open(capture)?;
     let mut runner = Runner::new(Unmanaged::Pass)?;
     runner.install(&tables)?;

@@ -109,6 +109,18 @@ impl Runner {
 
     /// Runs a frame of at least [`SHORTEST`] octets.
     pub fn run(&mut self, frame: &[u8]) -> Result<Run, Fault> {
+        self.run_in(frame, None)
+    }
+
+    /// Runs a frame of which only the first octets, at least [`SHORTEST`], are in the linear part, as some drivers leave
+    /// it. Linux 6.18 is the first to do that.
+    pub fn run_split(&mut self, frame: &[u8], linear: u32) -> Result<Run, Fault> {
+        // `struct xdp_md` of `linux/bpf.h`: data, data_end, data_meta, and three that do not matter.
+        let context = [0, linear, 0, 0, 0, 0].map(u32::to_ne_bytes).concat();
+        self.run_in(frame, Some(&context))
+    }
+
+    fn run_in(&mut self, frame: &[u8], ctx_in: Option<&[u8]>) -> Result<Run, Fault> {
         let failed = |error: &dyn std::fmt::Display| {
             Fault::kernel(format!("test-run of {} octets", frame.len()), error)
         };
@@ -116,6 +128,7 @@ impl Runner {
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut self.out),
+            ctx_in,
             ..TestRunOptions::default()
         };
         let result = object::program(&mut self.ebpf)?
