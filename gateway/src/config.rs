@@ -1,6 +1,7 @@
 //! The node's configuration (contract section 2): one YAML file, or flags of the same names.
 
 use crate::datapath::attach::XdpMode;
+use crate::datapath::fault::in_our_words;
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
@@ -134,7 +135,7 @@ impl std::error::Error for Unusable {}
 
 impl Unusable {
     fn new(place: impl fmt::Display, cause: impl fmt::Display, remedy: &str) -> Self {
-        let cause = cause.to_string().replace('\n', " ");
+        let cause = in_our_words(&cause).replace('\n', " ");
         Self(format!("config: {place}: {cause} ({remedy})"))
     }
 }

@@ -18,7 +18,7 @@ use aya::Ebpf;
 use gate25_common::abi::{RULE_CAPACITY, ZONE_SLOTS};
 use jiff::Timestamp;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// What the loop waits for, besides the passing of time.
@@ -70,11 +70,10 @@ impl Controller {
         let Loaded { policy, warnings } = policy::load(&config.policy).map_err(Failure::Policy)?;
         watch.extend(&policy.sources);
         warn_of(&warnings);
-        let existed = config.pin.exists();
+        let before = pins.list();
         let started = Self::enforce(&config, &pins, policy, watch, status, log);
-        if started.is_err() && !existed {
-            // Errors of clearing up would hide the one that matters.
-            let _ = pins.remove();
+        if started.is_err() {
+            pins.restore(&before);
         }
         started
     }
@@ -87,10 +86,11 @@ impl Controller {
         status: Shared,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
-        let mut programs = Vec::new();
+        let mut replaced = Vec::new();
         for interface in &config.interfaces {
-            attach::look(&interface.name, interface.mode, pins)?;
+            replaced.push(attach::look(&interface.name, interface.mode, pins)?);
         }
+        let mut programs = Vec::new();
         for interface in &config.interfaces {
             let unmanaged = match (interface.unmanaged, config.enforce) {
                 (Unmanaged::Pass, _) => object::Unmanaged::Pass,
@@ -111,18 +111,36 @@ impl Controller {
             compiled: clock::now(),
             next_change: None,
         };
-        controller.put_into_force(policy, Some(Timestamp::now()))?;
-        for (program, interface) in programs.iter_mut().zip(&config.interfaces) {
-            match attach::attach(program, &interface.name, interface.mode, pins) {
-                Ok(attachment) => controller.attachments.push(attachment),
-                Err(fault) => {
-                    controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
-                    return Err(fault.into());
-                }
-            }
+        let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
+        controller.put_into_force(&policy, Some(Timestamp::now()))?;
+        controller.policy = policy;
+        if let Err(fault) = controller.attach(&mut programs, &replaced, pins) {
+            // What an earlier controller left in force is in force again.
+            controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
+            controller.store.revert(before)?;
+            controller.store.retire(|number| counted.contains(&number))?;
+            return Err(fault.into());
         }
+        controller.retire();
         controller.look_at_attachments();
         Ok((controller, programs))
+    }
+
+    /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier
+    /// controller have not been touched.
+    fn attach(&mut self, programs: &mut [Ebpf], replaced: &[bool], pins: &Pins) -> Result<(), Fault> {
+        let mut all: Vec<_> =
+            programs.iter_mut().zip(&self.config.interfaces).zip(replaced).enumerate().collect();
+        all.sort_by_key(|(_, (_, replaced))| **replaced);
+        let mut places = Vec::new();
+        for (place, ((program, interface), _)) in all {
+            self.attachments.push(attach::attach(program, &interface.name, interface.mode, pins)?);
+            places.push(place);
+        }
+        let mut attachments: Vec<_> = places.into_iter().zip(self.attachments.drain(..)).collect();
+        attachments.sort_by_key(|(place, _)| *place);
+        self.attachments.extend(attachments.into_iter().map(|(_, attachment)| attachment));
+        Ok(())
     }
 
     /// The counters of all interfaces, for reading.
@@ -133,11 +151,17 @@ impl Controller {
 
     /// Runs until it is told to stop. Enforcement goes on after that.
     pub fn run(mut self, inputs: &Receiver<Input>) {
+        let mut next = Instant::now() + TICK;
         loop {
-            match inputs.recv_timeout(TICK) {
+            match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => self.reload("SIGHUP"),
-                Err(RecvTimeoutError::Timeout) => self.tick(),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Also under a stream of signals.
+            if next <= Instant::now() {
+                self.tick();
+                next = Instant::now() + TICK;
             }
         }
         if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
@@ -172,7 +196,12 @@ impl Controller {
             Ok(Loaded { policy, warnings }) => {
                 warn_of(&warnings);
                 self.watch.extend(&policy.sources);
-                self.put_into_force(policy, Some(Timestamp::now())).err().map(|error| vec![error.to_string()])
+                let result = self.put_into_force(&policy, Some(Timestamp::now()));
+                if result.is_ok() {
+                    self.policy = policy;
+                    self.retire();
+                }
+                result.err().map(|error| vec![error.to_string()])
             }
             Err(Refused { problems, sources, .. }) => {
                 self.watch.extend(&sources);
@@ -194,19 +223,20 @@ impl Controller {
     fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
-        if let Err(error) = self.put_into_force(policy, loaded) {
+        if let Err(error) = self.put_into_force(&policy, loaded) {
             error!("{error}: the tables in force stay");
         }
+        self.policy = policy;
     }
 
-    /// Compiles for now and installs. The policy is kept even if the kernel refuses its tables at a later instant.
-    fn put_into_force(&mut self, policy: Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
+    /// Compiles for now and installs.
+    fn put_into_force(&mut self, policy: &Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
-        let tables = compile(&policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
         let active = self.store.install(&tables)?;
         self.compiled = clock;
-        self.next_change = next_change(&policy, clock.wall);
+        self.next_change = next_change(policy, clock.wall);
         info!(
             generation = active.generation(),
             digest = policy.digest.get(..12),
@@ -223,8 +253,15 @@ impl Controller {
             rules: tables.rules,
             zones: tables.zones,
         }));
-        self.policy = policy;
         Ok(())
+    }
+
+    /// Drops the counters of rules that are no longer in the policy.
+    fn retire(&mut self) {
+        let installed = self.status.lock().installed.clone().unwrap_or_default();
+        if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
+            warn!("{fault}: counters of rules that are gone stay");
+        }
     }
 
     fn look_at_attachments(&mut self) {

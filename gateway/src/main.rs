@@ -1,6 +1,7 @@
 //! The `gate25` command: says what went wrong in one last line, and exits 0 (done), 1 (wrong or failed) or 2 (usage).
 
 use clap::Parser;
+use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
 use gate25::command::{check, detach, explain, replay, run};
 use gate25::controller::Failure;
@@ -11,7 +12,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match perform(Cli::parse().command) {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error),
+    };
+    match perform(command) {
         Ok(code) => code,
         Err(Failure::Policy(Refused { problems, warnings, .. })) => {
             print_warnings(&warnings);
@@ -65,6 +70,23 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// clap's words, and a last line in ours. Help and version are no faults.
+fn usage(error: &clap::Error) -> ExitCode {
+    let kind = error.kind();
+    if !error.use_stderr() || kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let text = error.render().to_string();
+    let text = text.trim_end().trim_end_matches("For more information, try '--help'.").trim_end();
+    let cause = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
+    let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
+    let value = kinds.iter().find_map(|kind| error.get(*kind)).map(ToString::to_string);
+    let value = value.filter(|value| !value.is_empty()).unwrap_or_else(|| "gate25".to_owned());
+    eprintln!("{text}\n\nusage: {value}: {cause} (`gate25 help` and `gate25 help run` show what there is)");
+    ExitCode::from(2)
 }
 
 fn load(path: &Path) -> Result<Policy, Failure> {

@@ -13,7 +13,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Where the gate listens, in the edge's namespace.
@@ -35,17 +35,27 @@ impl<'lab> Gate<'lab> {
     /// Starts `gate25 run` with that policy and awaits that it enforces. In a lab where one ran before, it finds
     /// what that one left.
     pub fn start(lab: &'lab Lab, policy: &Path) -> Result<Self> {
-        let config = configure(lab, policy)?;
-        let log = lab.folder().join("gate.log");
+        Self::start_with(lab, &configuration(lab, policy))
+    }
+
+    /// Starts `gate25 run` with a node configuration that [`configuration`] may have been the beginning of.
+    pub fn start_with(lab: &'lab Lab, configuration: &str) -> Result<Self> {
+        let config = write(lab, configuration)?;
         let mut command = Command::new(crate::gate25());
-        command.arg("run").arg("--config").arg(&config);
+        command.arg("run").arg("--config").arg(config);
+        Self::run(lab, command, PATIENCE)
+    }
+
+    /// Starts any command that is to serve at [`LISTEN`], and awaits that it enforces.
+    pub fn run(lab: &'lab Lab, mut command: Command, patience: Duration) -> Result<Self> {
+        let log = lab.folder().join("gate.log");
         let output = File::options().create(true).append(true).open(&log)?;
         command.stdout(output.try_clone()?).stderr(output);
-        let mut gate = Self { lab, process: lab.edge.spawn(command)?, config, log };
-        match wait::until(PATIENCE, || gate.started()) {
+        let mut gate = Self { lab, process: lab.edge.spawn(command)?, config: file(lab), log };
+        match wait::until(patience, || gate.started()) {
             Some(true) => Ok(gate),
             Some(false) => bail!("gate25 run ended; it wrote:\n{}", gate.log()),
-            None => bail!("gate25 run: no 200 from /healthz in {PATIENCE:?}; it wrote:\n{}", gate.log()),
+            None => bail!("gate25 run: no 200 from /healthz in {patience:?}; it wrote:\n{}", gate.log()),
         }
     }
 
@@ -116,26 +126,44 @@ impl<'lab> Gate<'lab> {
         drop(self);
     }
 
+    /// Scrapes until that series has that value; the time it took. An error if it has not in time.
+    pub fn wait_series(&self, series: &str, value: f64) -> Result<Duration> {
+        let start = Instant::now();
+        let wanted = |now: &Samples| now.get(series).is_some_and(|now| (now - value).abs() < 0.5);
+        self.wait_metrics(&format!("{series} {value}"), wanted)?;
+        Ok(start.elapsed())
+    }
+
     fn get(&self, path: &str) -> Result<(u16, String)> {
         Ok(self.lab.edge.run(|| http::get(LISTEN, path))?)
     }
 }
 
-/// Writes the node configuration for a gate in that lab, and says where it is.
-pub fn configure(lab: &Lab, policy: &Path) -> Result<PathBuf> {
+/// The node configuration for a gate in that lab, for additions behind it: its last key is `interfaces`, with one entry.
+#[must_use]
+pub fn configuration(lab: &Lab, policy: &Path) -> String {
     let (folder, pin) = (lab.folder().display(), lab.pin());
     let (policy, pin) = (policy.display(), pin.display());
-    let text = format!(
+    format!(
         "policy: {policy}
-interfaces:
-  - name: {INTERFACE}
 listen: {LISTEN}
 control: {folder}/control.sock
 pin: {pin}
 state: {folder}/state
+interfaces:
+  - name: {INTERFACE}
 "
-    );
-    let config = lab.folder().join("gate25.yaml");
-    fs::write(&config, text).with_context(|| config.display().to_string())?;
+    )
+}
+
+/// Where the node configuration of that lab's gate is.
+fn file(lab: &Lab) -> PathBuf {
+    lab.folder().join("gate25.yaml")
+}
+
+/// Writes the node configuration of that lab's gate, and says where it is.
+pub fn write(lab: &Lab, configuration: &str) -> Result<PathBuf> {
+    let config = file(lab);
+    fs::write(&config, configuration).with_context(|| config.display().to_string())?;
     Ok(config)
 }

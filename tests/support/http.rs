@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-/// Status and body of `path`, asked from this thread's network namespace; each step may take 2 s.
+/// Status and body of `path`, asked from this thread's network namespace; each step may take 10 s, which is
+/// Prometheus' patience.
 pub fn get(server: SocketAddr, path: &str) -> Result<(u16, String)> {
-    const LIMIT: Duration = Duration::from_secs(2);
+    const LIMIT: Duration = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&server, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;

@@ -45,6 +45,14 @@ impl Host {
     }
 }
 
+/// What [`Lab::second_interface`] added.
+#[derive(Debug)]
+pub struct SecondInterface {
+    /// The subscriber behind it.
+    pub host: Host,
+    _pass: OwnedFd,
+}
+
 /// A lab; it and everything running in it is gone after the drop, or soon after the process, however that ends.
 #[derive(Debug)]
 pub struct Lab {
@@ -62,6 +70,8 @@ pub struct Lab {
     pub stranger: Host,
     folder: PathBuf,
     traces: Traces,
+    /// Subscribers added later.
+    subscribers: AtomicU32,
     /// What only has to stay: the two switches, and the pass program on one's port.
     _kept: (Namespace, Namespace, OwnedFd),
     /// The last field, as fields are dropped in order.
@@ -106,7 +116,34 @@ impl Lab {
         let inodes = hosts.chain([&access, &edge, &internet]).map(Namespace::inode).collect::<Result<_>>()?;
         let traces = Traces { mark, folder: folder.clone(), inodes };
         let kept = (access, internet, pass);
-        Ok(Self { alice, bob, edge, relay, university, stranger, folder, traces, _kept: kept, reaper })
+        let subscribers = AtomicU32::new(0);
+        Ok(Self {
+            alice,
+            bob,
+            edge,
+            relay,
+            university,
+            stranger,
+            folder,
+            traces,
+            subscribers,
+            _kept: kept,
+            reaper,
+        })
+    }
+
+    /// One more subscriber, carol, in 100.64.2.0/24 and `2001:db8:102::/64`, directly behind another interface of the
+    /// edge: `eth2`. Once that was deleted, it can be made again.
+    pub fn second_interface(&self) -> Result<SecondInterface> {
+        let number = self.subscribers.fetch_add(1, Ordering::Relaxed);
+        let host = Host {
+            name: "carol",
+            namespace: Namespace::add(format!("{}-carol{number}", self.traces.mark))?,
+            v4: [100, 64, 2, 10].into(),
+            v6: [0x2001, 0xdb8, 0x102, 0, 0, 0, 0, 0x10].into(),
+        };
+        let pass = topology::connect_directly(&host, &self.edge)?;
+        Ok(SecondInterface { host, _pass: pass })
     }
 
     /// A folder for files, removed with the lab.

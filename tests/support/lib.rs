@@ -8,20 +8,23 @@
 //!
 //! Everything here needs root, and says so. It never depends on the package `gate25`, only on its command.
 
+pub mod command;
 pub mod gate;
 pub mod http;
 pub mod lab;
 pub mod metrics;
 pub mod namespace;
 pub mod packet;
+pub mod policy;
 pub mod process;
 pub mod smtp;
 pub mod testrun;
 pub mod wait;
+pub mod xdp;
+pub mod xdp_pass;
 
 mod reaper;
 mod topology;
-pub mod xdp_pass;
 
 use std::{
     env,

@@ -63,7 +63,7 @@ impl Namespace {
     }
 
     /// Commands for `ip`, one a line, carried out in this namespace.
-    pub(crate) fn ip(&self, lines: &str) -> Result<()> {
+    pub fn ip(&self, lines: &str) -> Result<()> {
         ip(&["-netns", &self.name], lines)
     }
 

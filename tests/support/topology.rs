@@ -72,6 +72,26 @@ pub(crate) fn connect(
     Ok(pass)
 }
 
+/// Connects one more subscriber to an interface `eth2` of the edge that is made for it; the result keeps the pass
+/// program on the subscriber's end.
+pub(crate) fn connect_directly(host: &Host, edge: &Namespace) -> Result<OwnedFd> {
+    let (there, here) = (host.namespace.name(), edge.name());
+    host.namespace.run(settings)?;
+    ip(&[], &format!("link add eth2 netns {here} type veth peer name eth0 netns {there}\n"))?;
+    edge.ip(
+        "link set eth2 up\naddr add 100.64.2.1/24 dev eth2\naddr add 2001:db8:102::1/64 dev eth2 nodad\n",
+    )?;
+    host.namespace.ip(&host.settings())?;
+    plain_frames(&host.namespace, "eth0")?;
+    plain_frames(edge, "eth2")?;
+    let pass = host.namespace.run(|| xdp_pass::attach("eth0"))?;
+    for namespace in [&host.namespace, edge] {
+        wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
+            .with_context(|| format!("{}: no link after 5 s", namespace.name()))?;
+    }
+    Ok(pass)
+}
+
 impl Host {
     fn settings(&self) -> String {
         let (v4, v6) = (self.v4, self.v6);

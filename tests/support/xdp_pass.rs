@@ -22,6 +22,10 @@ struct Load {
     instruction_count: u32,
     instructions: u64,
     license: u64,
+    log: [u64; 2],
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; 16],
 }
 
 /// The head of `union bpf_attr` for `BPF_LINK_CREATE`.
@@ -49,6 +53,10 @@ pub fn load(code: u8) -> Result<OwnedFd> {
         instruction_count: program.len() as u32,
         instructions: ptr::from_ref(&program).addr() as u64,
         license: c"GPL".as_ptr().addr() as u64,
+        log: [0; 2],
+        kernel_version: 0,
+        flags: 0,
+        name: *b"lab_pass\0\0\0\0\0\0\0\0",
     };
     // SAFETY: the two addresses in it outlive the call.
     unsafe { bpf(BPF_PROG_LOAD, &load) }.context("cannot load an XDP program (not root?)")
@@ -56,7 +64,7 @@ pub fn load(code: u8) -> Result<OwnedFd> {
 
 /// Attaches one that passes everything, in native mode, to an interface of this thread's network namespace, for as long
 /// as the result lives.
-pub(crate) fn attach(interface: &str) -> Result<OwnedFd> {
+pub fn attach(interface: &str) -> Result<OwnedFd> {
     let program = load(PASS)?;
     let interface_index = nix::net::if_::if_nametoindex(interface).with_context(|| interface.to_owned())?;
     let attach = Attach {
@@ -74,7 +82,7 @@ pub(crate) fn attach(interface: &str) -> Result<OwnedFd> {
 ///
 /// # Safety
 /// `attributes` is laid out as that command wants it, and every address in it is good.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> IoResult<OwnedFd> {
+pub(crate) unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> IoResult<OwnedFd> {
     // SAFETY: the kernel reads exactly that many octets of `attributes`; the rest is the caller's promise.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of_val(attributes)) };

@@ -52,9 +52,9 @@ pub struct Attachment {
 }
 
 /// Whether an interface can be attached to, as far as that is known without trying; so that a start that cannot succeed
-/// does not begin.
-pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<(), Fault> {
-    place(name, mode, pins).map(drop)
+/// does not begin. True if an earlier controller left its program there.
+pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
+    place(name, mode, pins).map(|place| matches!(place, Place::Ours(_)))
 }
 
 /// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.

@@ -19,7 +19,7 @@ impl Fault {
         cause: impl fmt::Display,
         remedy: impl fmt::Display,
     ) -> Self {
-        Self { what, value: value.to_string(), cause: cause.to_string(), remedy: remedy.to_string() }
+        Self { what, value: value.to_string(), cause: in_our_words(&cause), remedy: remedy.to_string() }
     }
 
     /// A map or program that the kernel does not take.
@@ -30,6 +30,20 @@ impl Fault {
         let remedy =
             "gate25 needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and Linux 6.1 or newer with BTF";
         Self::new("kernel", value, short, remedy)
+    }
+}
+
+/// The system's words (`Address already in use (os error 98)`) as part of a line of ours: no capital, no number.
+pub(crate) fn in_our_words(cause: &impl fmt::Display) -> String {
+    let cause = cause.to_string();
+    let cause = cause.split(" (os error").next().unwrap_or_default();
+    let mut letters = cause.chars();
+    match (letters.next(), letters.as_str().chars().next()) {
+        // Not an abbreviation.
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => cause.to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber};
 use ipnetwork::IpNetwork;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
@@ -56,7 +56,7 @@ impl Store {
     }
 
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
-    /// generation in force stays.
+    /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
         let next =
             Active::new(self.active()?.generation().wrapping_add(1) & (u32::MAX >> 1), tables.any_enforced);
@@ -97,8 +97,12 @@ impl Store {
         self.generations::<HashMap<MapData, CellKey, Cell>>("CELLS")?
             .set(slot, &cells, 0)
             .map_err(|error| fault("CELLS", error))?;
-        self.drop_rules(tables)?;
         Ok(next)
+    }
+
+    /// Back to the generation before the last install, whose tables still stand.
+    pub fn revert(&mut self, before: Active) -> Result<(), Fault> {
+        self.array()?.set(0, before, 0).map_err(|error| fault("ACTIVE", error))
     }
 
     fn fill_cells(&mut self, slot: u32, tables: &Tables) -> Result<HashMap<MapData, CellKey, Cell>, Fault> {
@@ -129,11 +133,19 @@ impl Store {
         Ok(())
     }
 
-    fn drop_rules(&mut self, tables: &Tables) -> Result<(), Fault> {
+    /// The rules that have counters.
+    pub fn rule_numbers(&mut self) -> Result<HashSet<u64>, Fault> {
+        self.rules()?.keys().collect::<Result<_, _>>().map_err(|error| fault("RULES", error))
+    }
+
+    /// Drops the counters of all rules but these.
+    pub fn retire(&mut self, kept: impl Fn(u64) -> bool) -> Result<(), Fault> {
+        let gone = self.rule_numbers()?;
         let mut rules = self.rules()?;
-        let gone: Vec<u64> =
-            rules.keys().filter_map(Result::ok).filter(|number| !tables.rules.contains_key(number)).collect();
-        gone.iter().try_for_each(|number| rules.remove(number)).map_err(|error| fault("RULES", error))
+        gone.iter()
+            .filter(|number| !kept(**number))
+            .try_for_each(|number| rules.remove(number))
+            .map_err(|error| fault("RULES", error))
     }
 
     fn map(&mut self, name: &'static str) -> Result<&mut Map, Fault> {

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use gate25_common::abi::ABI_VERSION;
 use rustix::fs::statfs;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,29 @@ impl Pins {
         fs::create_dir_all(folder).map_err(|error| {
             Fault::new("pin", folder.display(), error, "gate25 must be able to write there, as root can")
         })
+    }
+
+    /// Everything that is there now, `pin` itself included.
+    #[must_use]
+    pub fn list(&self) -> BTreeSet<PathBuf> {
+        let mut found = BTreeSet::new();
+        let mut next: Vec<PathBuf> = self.root.exists().then(|| self.root.clone()).into_iter().collect();
+        while let Some(path) = next.pop() {
+            next.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+            found.insert(path);
+        }
+        found
+    }
+
+    /// Removes what is there beyond that, as far as it goes.
+    pub fn restore(&self, before: &BTreeSet<PathBuf>) {
+        // What is in a folder sorts behind it.
+        for path in self.list().iter().rev().filter(|path| !before.contains(*path)) {
+            let removed = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+            if let Err(error) = removed {
+                tracing::warn!("{}: {error}: is left behind", path.display());
+            }
+        }
     }
 
     /// Removes everything, `pin` itself included. Says whether there was anything.

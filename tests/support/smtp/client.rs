@@ -1,9 +1,10 @@
 //! A client that delivers one mail, or says what came instead.
 
+use crate::lab::Host;
 use std::{
     fmt,
     io::{BufRead as _, BufReader, Error, ErrorKind, Result as IoResult, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,14 @@ pub enum Outcome {
     Unreachable,
     /// The transaction broke off; how.
     Broken(String),
+}
+
+impl Outcome {
+    /// The mail arrived.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        matches!(self, Self::Delivered(_))
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -59,6 +68,18 @@ pub fn send(server: SocketAddr, limit: Duration) -> Report {
         },
     };
     Report { outcome, took: answered.unwrap_or_else(|| start.elapsed()) }
+}
+
+/// One mail from a host to port 25 of another, over both families: what came of them. A silent drop takes `limit`.
+#[must_use]
+pub fn knock(from: &Host, to: &Host, limit: Duration) -> [Outcome; 2] {
+    to.addresses().map(|address| mail(from, address, limit))
+}
+
+/// One mail from a host to port 25 of an address.
+#[must_use]
+pub fn mail(from: &Host, to: IpAddr, limit: Duration) -> Outcome {
+    from.namespace.run(|| send(SocketAddr::new(to, 25), limit)).outcome
 }
 
 /// The whole transaction; `answered` is called at the banner, which is the result.

@@ -1,0 +1,62 @@
+//! Commands that end, and what they said.
+
+use crate::namespace::Namespace;
+use anyhow::{Context as _, Result};
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// What became of a command.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote.
+    pub stdout: String,
+    /// What it wrote.
+    pub stderr: String,
+    /// How long it ran.
+    pub took: Duration,
+}
+
+impl Ended {
+    /// The last line it wrote to stderr.
+    #[must_use]
+    pub fn last_line(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+}
+
+/// Runs a command in a namespace, whatever comes of it; an error if it still runs after that time, and then it is
+/// killed.
+pub fn finish(namespace: &Namespace, mut command: Command, limit: Duration) -> Result<Ended> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    let shown = format!("{command:?}");
+    let start = Instant::now();
+    let mut process = namespace.spawn(command)?;
+    let status = process.wait(limit);
+    let took = start.elapsed();
+    let (stdout, stderr) = (text(&mut stdout)?, text(&mut stderr)?);
+    let status =
+        status.with_context(|| format!("{shown}: still running after {limit:?}; it wrote:\n{stderr}"))?;
+    Ok(Ended { code: status.code(), stdout, stderr, took })
+}
+
+/// `gate25` with these arguments.
+#[must_use]
+pub fn gate25<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(crate::gate25());
+    command.args(arguments);
+    command
+}
+
+fn text(file: &mut File) -> Result<String> {
+    let mut octets = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut octets)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
