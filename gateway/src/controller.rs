@@ -1,11 +1,12 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
+mod start;
+
 use crate::clock;
-use crate::config::{Config, Unmanaged};
-use crate::datapath::attach::{self, Attachment};
+use crate::config::Config;
+use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::install::Store;
-use crate::datapath::object::{self, Options};
 use crate::datapath::pins::Pins;
 use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
@@ -14,9 +15,9 @@ use crate::policy::{self, Loaded, Policy, Problem, Refused};
 use crate::status::{Installed, Interface, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
-use aya::Ebpf;
 use gate25_common::abi::{RULE_CAPACITY, ZONE_SLOTS};
 use jiff::Timestamp;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -33,6 +34,9 @@ pub enum Input {
 /// How often files, clocks and attachments are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long a refused recompile waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A controller whose policy is in force.
 pub struct Controller {
     config: Config,
@@ -45,6 +49,8 @@ pub struct Controller {
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     next_change: Option<Timestamp>,
+    /// When dates may be worked out again after the kernel refused their tables.
+    not_before: Instant,
 }
 
 /// Why the controller cannot start.
@@ -63,86 +69,6 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 impl Controller {
-    /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
-    pub fn start(config: Config, status: Shared, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
-        let pins = Pins::below(&config.pin)?;
-        let mut watch = Watch::new(vec![config.policy.clone()]);
-        let Loaded { policy, warnings } = policy::load(&config.policy).map_err(Failure::Policy)?;
-        watch.extend(&policy.sources);
-        warn_of(&warnings);
-        let before = pins.list();
-        let started = Self::enforce(&config, &pins, policy, watch, status, log);
-        if started.is_err() {
-            pins.restore(&before);
-        }
-        started
-    }
-
-    fn enforce(
-        config: &Config,
-        pins: &Pins,
-        policy: Policy,
-        watch: Watch,
-        status: Shared,
-        log: bool,
-    ) -> Result<(Self, Vec<Ebpf>), Failure> {
-        let mut replaced = Vec::new();
-        for interface in &config.interfaces {
-            replaced.push(attach::look(&interface.name, interface.mode, pins)?);
-        }
-        let mut programs = Vec::new();
-        for interface in &config.interfaces {
-            let unmanaged = match (interface.unmanaged, config.enforce) {
-                (Unmanaged::Pass, _) => object::Unmanaged::Pass,
-                (Unmanaged::Block, false) => object::Unmanaged::BlockMonitored,
-                (Unmanaged::Block, true) => object::Unmanaged::Block,
-            };
-            let pins = Some((pins, interface.name.as_str()));
-            programs.push(object::load(&Options { pins, unmanaged, replay: false, log })?);
-        }
-        let mut controller = Self {
-            config: config.clone(),
-            policy: Policy::default(),
-            watch,
-            store: Store::pinned(pins)?,
-            slots: Slots::pinned(pins)?,
-            attachments: Vec::new(),
-            status,
-            compiled: clock::now(),
-            next_change: None,
-        };
-        let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
-        controller.put_into_force(&policy, Some(Timestamp::now()))?;
-        controller.policy = policy;
-        if let Err(fault) = controller.attach(&mut programs, &replaced, pins) {
-            // What an earlier controller left in force is in force again.
-            controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
-            controller.store.revert(before)?;
-            controller.store.retire(|number| counted.contains(&number))?;
-            return Err(fault.into());
-        }
-        controller.retire();
-        controller.look_at_attachments();
-        Ok((controller, programs))
-    }
-
-    /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier
-    /// controller have not been touched.
-    fn attach(&mut self, programs: &mut [Ebpf], replaced: &[bool], pins: &Pins) -> Result<(), Fault> {
-        let mut all: Vec<_> =
-            programs.iter_mut().zip(&self.config.interfaces).zip(replaced).enumerate().collect();
-        all.sort_by_key(|(_, (_, replaced))| **replaced);
-        let mut places = Vec::new();
-        for (place, ((program, interface), _)) in all {
-            self.attachments.push(attach::attach(program, &interface.name, interface.mode, pins)?);
-            places.push(place);
-        }
-        let mut attachments: Vec<_> = places.into_iter().zip(self.attachments.drain(..)).collect();
-        attachments.sort_by_key(|(place, _)| *place);
-        self.attachments.extend(attachments.into_iter().map(|(_, attachment)| attachment));
-        Ok(())
-    }
-
     /// The counters of all interfaces, for reading.
     pub fn counters(&self) -> Result<Counters, Fault> {
         let pins = Pins::below(&self.config.pin)?;
@@ -176,26 +102,25 @@ impl Controller {
             self.reload("the policy changed on disk");
         }
         let now = clock::now();
-        if let Some(seconds) = clock::stepped(self.compiled, now) {
-            warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");
-            self.recompile();
-        } else if self.next_change.is_some_and(|instant| instant <= now.wall) {
-            info!("a rule begins or ends now");
-            self.recompile();
+        if Instant::now() >= self.not_before {
+            if let Some(seconds) = clock::stepped(self.compiled, now) {
+                warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");
+                self.recompile();
+            } else if self.next_change.is_some_and(|instant| instant <= now.wall) {
+                info!("a rule begins or ends now");
+                self.recompile();
+            }
         }
         self.look_at_attachments();
     }
 
     /// Takes a new policy, whole, or keeps the old one.
     fn reload(&mut self, why: &str) {
-        // What the files are is noted before they are read, so that no change falls between.
-        let mut sources = vec![self.config.policy.clone()];
-        sources.extend(self.policy.sources.iter().cloned());
-        self.watch = Watch::new(sources);
-        let refused = match policy::load(&self.config.policy) {
+        let (loaded, watch) = load_watched(&self.config.policy, &self.policy.sources);
+        self.watch = watch;
+        let refused = match loaded {
             Ok(Loaded { policy, warnings }) => {
                 warn_of(&warnings);
-                self.watch.extend(&policy.sources);
                 let result = self.put_into_force(&policy, Some(Timestamp::now()));
                 if result.is_ok() {
                     self.policy = policy;
@@ -203,10 +128,7 @@ impl Controller {
                 }
                 result.err().map(|error| vec![error.to_string()])
             }
-            Err(Refused { problems, sources, .. }) => {
-                self.watch.extend(&sources);
-                Some(problems.iter().map(ToString::to_string).collect())
-            }
+            Err(Refused { problems, .. }) => Some(problems.iter().map(ToString::to_string).collect()),
         };
         match refused {
             None => self.status.lock().reloads_done += 1,
@@ -220,11 +142,13 @@ impl Controller {
         }
     }
 
+    /// What the kernel refuses is tried again, but not at every tick.
     fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
         if let Err(error) = self.put_into_force(&policy, loaded) {
-            error!("{error}: the tables in force stay");
+            error!("{error}: the tables in force stay, until the next try in a second");
+            self.not_before = Instant::now() + PATIENCE;
         }
         self.policy = policy;
     }
@@ -283,6 +207,26 @@ impl Controller {
             }
         }
         status.interfaces = now;
+    }
+}
+
+/// Loads the policy with every file watched from before it was read; also those that only the policy itself names, for
+/// which it is read once more.
+fn load_watched(path: &Path, known: &[PathBuf]) -> (Result<Loaded, Refused>, Watch) {
+    let mut files = vec![path.to_owned()];
+    files.extend(known.iter().filter(|file| *file != path).cloned());
+    loop {
+        let watch = Watch::new(files.clone());
+        let loaded = policy::load(path);
+        let sources = match &loaded {
+            Ok(loaded) => &loaded.policy.sources,
+            Err(refused) => &refused.sources,
+        };
+        let new: Vec<PathBuf> = sources.iter().filter(|source| !files.contains(source)).cloned().collect();
+        if new.is_empty() {
+            return (loaded, watch);
+        }
+        files.extend(new);
     }
 }
 

@@ -10,10 +10,11 @@ use axum::{Router, routing::get};
 use serde_json::json;
 use std::net::TcpListener;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Serves until the process ends. The listener is bound already, so that a port in use is known before anything else.
 pub async fn serve(listener: TcpListener, status: Shared, counters: Counters) -> std::io::Result<()> {
-    let state = Arc::new(Page { status, counters });
+    let state = Arc::new(Page { status, counters: Arc::new(Mutex::new(counters)) });
     let router = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(health_page))
@@ -24,25 +25,29 @@ pub async fn serve(listener: TcpListener, status: Shared, counters: Counters) ->
 
 struct Page {
     status: Shared,
-    counters: Counters,
+    /// One scrape at a time. It is waited for here, where a client that gave up no longer waits.
+    counters: Arc<Mutex<Counters>>,
 }
 
 async fn metrics_page(State(page): State<Arc<Page>>) -> Response {
+    let counters = page.counters.clone().lock_owned().await;
     let status = page.status.lock().clone();
+    // With very many rules this takes a second, in which `/healthz` is to answer all the same.
+    match tokio::task::spawn_blocking(move || scrape(&status, &counters)).await {
+        Ok(Ok(text)) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn scrape(status: &Status, counters: &Counters) -> Result<String, String> {
     let zones =
         status.installed.as_ref().map(|installed| installed.zones.keys().copied().collect::<Vec<_>>());
     let slots = std::iter::once(0).chain(zones.unwrap_or_default());
-    let text = page
-        .counters
-        .snapshot(slots)
-        .map_err(|fault| fault.to_string())
-        .and_then(|snapshot| metrics::render(&status, &snapshot).map_err(|error| error.to_string()));
-    match text {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),
-    }
+    let snapshot = counters.snapshot(slots).map_err(|fault| fault.to_string())?;
+    metrics::render(status, &snapshot).map_err(|error| error.to_string())
 }
 
 async fn health_page(State(page): State<Arc<Page>>) -> Response {

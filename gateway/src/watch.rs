@@ -50,16 +50,6 @@ impl Watch {
         Self { files, read: look.clone(), last: look }
     }
 
-    /// Watches these as well, from what they are now.
-    pub fn extend(&mut self, files: &[PathBuf]) {
-        for file in files.iter().filter(|file| !self.files.contains(file)).cloned().collect::<Vec<_>>() {
-            let Look(look) = Look::at(std::slice::from_ref(&file));
-            self.files.push(file);
-            self.read.0.extend(look.iter().copied());
-            self.last.0.extend(look);
-        }
-    }
-
     /// Whether the files are others than when they were read, and hold still.
     pub fn changed(&mut self) -> bool {
         let look = Look::at(&self.files);

@@ -1,0 +1,100 @@
+//! How a controller starts: whatever can be known to fail is looked at before anything changes, and whatever fails all the
+//! same is taken back.
+
+use super::{Controller, Failure, load_watched, warn_of};
+use crate::clock;
+use crate::config::{Config, Unmanaged};
+use crate::datapath::attach;
+use crate::datapath::fault::Fault;
+use crate::datapath::install::Store;
+use crate::datapath::object::{self, Options};
+use crate::datapath::pins::Pins;
+use crate::datapath::zones::Slots;
+use crate::policy::{Loaded, Policy};
+use crate::status::Shared;
+use crate::watch::Watch;
+use aya::Ebpf;
+use jiff::Timestamp;
+use std::time::Instant;
+
+impl Controller {
+    /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
+    pub fn start(config: Config, status: Shared, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
+        let pins = Pins::below(&config.pin)?;
+        let (loaded, watch) = load_watched(&config.policy, &[]);
+        let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
+        warn_of(&warnings);
+        let before = pins.list();
+        let started = Self::enforce(&config, &pins, policy, watch, status, log);
+        if started.is_err() {
+            pins.restore(&before);
+        }
+        started
+    }
+
+    fn enforce(
+        config: &Config,
+        pins: &Pins,
+        policy: Policy,
+        watch: Watch,
+        status: Shared,
+        log: bool,
+    ) -> Result<(Self, Vec<Ebpf>), Failure> {
+        let mut replaced = Vec::new();
+        for interface in &config.interfaces {
+            replaced.push(attach::look(&interface.name, interface.mode, pins)?);
+        }
+        let mut programs = Vec::new();
+        for interface in &config.interfaces {
+            let unmanaged = match (interface.unmanaged, config.enforce) {
+                (Unmanaged::Pass, _) => object::Unmanaged::Pass,
+                (Unmanaged::Block, false) => object::Unmanaged::BlockMonitored,
+                (Unmanaged::Block, true) => object::Unmanaged::Block,
+            };
+            let pins = Some((pins, interface.name.as_str()));
+            programs.push(object::load(&Options { pins, unmanaged, replay: false, log })?);
+        }
+        let mut controller = Self {
+            config: config.clone(),
+            policy: Policy::default(),
+            watch,
+            store: Store::pinned(pins)?,
+            slots: Slots::pinned(pins)?,
+            attachments: Vec::new(),
+            status,
+            compiled: clock::now(),
+            next_change: None,
+            not_before: Instant::now(),
+        };
+        let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
+        controller.put_into_force(&policy, Some(Timestamp::now()))?;
+        controller.policy = policy;
+        if let Err(fault) = controller.attach(&mut programs, &replaced, pins) {
+            // What an earlier controller left in force is in force again.
+            controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
+            controller.store.revert(before)?;
+            controller.store.retire(|number| counted.contains(&number))?;
+            return Err(fault.into());
+        }
+        controller.retire();
+        controller.look_at_attachments();
+        Ok((controller, programs))
+    }
+
+    /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier
+    /// controller have not been touched.
+    fn attach(&mut self, programs: &mut [Ebpf], replaced: &[bool], pins: &Pins) -> Result<(), Fault> {
+        let mut all: Vec<_> =
+            programs.iter_mut().zip(&self.config.interfaces).zip(replaced).enumerate().collect();
+        all.sort_by_key(|(_, (_, replaced))| **replaced);
+        let mut places = Vec::new();
+        for (place, ((program, interface), _)) in all {
+            self.attachments.push(attach::attach(program, &interface.name, interface.mode, pins)?);
+            places.push(place);
+        }
+        let mut attachments: Vec<_> = places.into_iter().zip(self.attachments.drain(..)).collect();
+        attachments.sort_by_key(|(place, _)| *place);
+        self.attachments.extend(attachments.into_iter().map(|(_, attachment)| attachment));
+        Ok(())
+    }
+}
