@@ -138,21 +138,9 @@ fn sleep() -> Command {
 
 /// Another process with a lab.
 fn hold() -> Result<(Child, Traces)> {
-    let mut command = Command::new(env::current_exe()?);
-    command.args(["--exact", "hold_a_lab", "--ignored", "--nocapture"]);
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hold-a-lab")).stdout(Stdio::piped()).spawn()?;
     let output = BufReader::new(child.stdout.take().context("no stdout")?);
     let traces =
         output.lines().map_while(Result::ok).find_map(|line| line.strip_prefix("lab: ")?.parse().ok());
     Ok((child, traces.context("the other process made no lab")?))
-}
-
-#[test]
-#[ignore = "only for the test above, which runs it in a process of its own"]
-fn hold_a_lab() -> Result<()> {
-    let lab = Lab::new()?;
-    let _child = lab.edge.spawn(sleep())?;
-    println!("\nlab: {}", lab.traces());
-    std::thread::sleep(Duration::from_secs(1000));
-    Ok(())
 }
