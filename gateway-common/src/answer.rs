@@ -18,11 +18,14 @@ pub const ACK: u8 = 0x10;
 pub const MAX_ANSWERED: usize = 2048;
 const STEP: usize = 32;
 
+/// The part of a TCP header that ends with the flags.
+pub const TO_FLAGS: usize = 14;
+
 /// Whether this is a new connection: SYN without ACK.
 #[inline(always)]
-pub fn is_attempt<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> bool {
-    segment.transport + 14 <= segment.end
-        && matches!(frame.read(segment.transport + 13), Some([flags]) if flags & (SYN | ACK) == SYN)
+#[must_use]
+pub const fn is_attempt(header: &[u8; TO_FLAGS], segment: &Segment) -> bool {
+    segment.transport + TO_FLAGS <= segment.end && header[13] & (SYN | ACK) == SYN
 }
 
 /// Sequence fields and flags of the RST, host byte order.

@@ -133,7 +133,7 @@ impl Segment {
     pub fn with_forgotten_offsets<B: Bytes>(self, frame: &B) -> Self {
         let forget = |offset| frame.forget(offset as u64, MAX_OFFSET) as usize;
         Self {
-            pppoe: self.pppoe.map(forget),
+            pppoe: forget(self.pppoe),
             network: forget(self.network),
             transport: forget(self.transport),
             end: frame.forget(self.end as u64, OPEN as u64) as usize,
@@ -162,8 +162,8 @@ pub struct Segment {
     pub remote: Address,
     /// The subscriber's port, host byte order.
     pub subscriber_port: u16,
-    /// Where the `PPPoE` header begins, if there is one.
-    pub pppoe: Option<usize>,
+    /// Where the `PPPoE` header begins, or [`NO_PPPOE`].
+    pub pppoe: usize,
     /// Where the IP header begins.
     pub network: usize,
     /// Where the TCP header begins.
@@ -173,6 +173,9 @@ pub struct Segment {
     /// Part of a fragmented packet (its first fragment).
     pub fragment: bool,
 }
+
+/// There is no `PPPoE` header. (Not an `Option`, see [`Parsed::Malformed`].)
+pub const NO_PPPOE: usize = 0;
 
 /// No header begins behind this: tags, `PPPoE` and eight extension headers of 2,048 octets are less.
 const MAX_OFFSET: u64 = 0x7fff;
@@ -198,8 +201,8 @@ pub fn parse<B: Bytes + ?Sized>(frame: &B) -> Parsed {
         at = frame.forget(at as u64, 0x1f) as usize;
     }
     match ethertype {
-        IPV4 => ipv4(frame, at, None),
-        IPV6 => ipv6(frame, at, None),
+        IPV4 => ipv4(frame, at, NO_PPPOE),
+        IPV6 => ipv6(frame, at, NO_PPPOE),
         PPPOE => pppoe(frame, at),
         _ if TAGS.contains(&ethertype) => unreadable(Family::Other),
         _ => Parsed::NotSmtp(Family::Other),
@@ -225,15 +228,15 @@ fn pppoe<B: Bytes + ?Sized>(frame: &B, header: usize) -> Parsed {
     };
     let at = frame.forget(at as u64, 0x3f) as usize;
     match protocol {
-        PPP_IPV4 => ipv4(frame, at, Some(header)),
-        PPP_IPV6 => ipv6(frame, at, Some(header)),
+        PPP_IPV4 => ipv4(frame, at, header),
+        PPP_IPV6 => ipv6(frame, at, header),
         _ => Parsed::NotSmtp(Family::Other),
     }
 }
 
 /// RFC 791 section 3.1.
 #[inline(always)]
-fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: Option<usize>) -> Parsed {
+fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
     let not_smtp = Parsed::NotSmtp(Family::Ipv4);
     let Some(header) = frame.read::<20>(at) else { return ipv4_cut(frame, at) };
     let subscriber = [header[12], header[13], header[14], header[15]];
@@ -283,7 +286,7 @@ fn ipv4_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
 
 /// RFC 8200 sections 3 and 4.
 #[inline(always)]
-fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: Option<usize>) -> Parsed {
+fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
     let not_smtp = Parsed::NotSmtp(Family::Ipv6);
     let Some([first, _, _, _, high, low, next, _]) = frame.read::<8>(at) else {
         return ipv6_cut(frame, at);

@@ -34,31 +34,38 @@ use lookup::Generation;
 #[inline(always)]
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::new(&ctx);
-    match parse(&linear) {
-        // Some drivers leave little or nothing of a frame of several buffers in the first one.
-        Parsed::NotSmtp(Family::Other) if linear.length() < LINK_HEADERS => {
-            whole_frame(&ctx, &Parsed::NotSmtp(Family::Other))
+    let segment = match parse(&linear) {
+        Parsed::Smtp(segment) => segment,
+        Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
+            return not_smtp(&linear, family);
         }
-        Parsed::NotSmtp(family) => not_smtp(&linear, family),
-        Parsed::Smtp(segment) => smtp(&ctx, &linear, &segment),
-        malformed @ Parsed::Malformed { .. } => whole_frame(&ctx, &malformed),
+        // Some drivers leave little or nothing of a frame of several buffers in the first one.
+        cut => match whole_frame(&ctx, &cut) {
+            Ok(segment) => segment,
+            Err(code) => return code,
+        },
+    };
+    smtp(&ctx, &segment)
+}
+
+/// The linear part says only so much, for it ends too early; the whole frame may say more. What is not SMTP is dealt with
+/// here: `Err` is its code.
+#[inline(always)]
+fn whole_frame(ctx: &XdpContext, cut: &Parsed) -> Result<Segment, u32> {
+    let linear = Linear::new(ctx);
+    let Some(whole) = Whole::of_several(ctx, &linear) else { return Err(other(&linear, cut)) };
+    match parse(&whole) {
+        Parsed::Smtp(segment) => Ok(segment),
+        parsed => Err(other(&linear, &parsed)),
     }
 }
 
-/// The linear part says only so much, for it ends too early; the whole frame may say more.
+/// What is not SMTP, or cannot be read.
 #[inline(always)]
-fn whole_frame(ctx: &XdpContext, parsed: &Parsed) -> u32 {
-    let linear = Linear::new(ctx);
-    let Some(whole) = Whole::of_several(ctx, &linear) else {
-        return match parsed {
-            Parsed::NotSmtp(family) => not_smtp(&linear, *family),
-            malformed => blocked(&linear, malformed),
-        };
-    };
-    match parse(&whole) {
-        Parsed::NotSmtp(family) => not_smtp(&linear, family),
-        Parsed::Smtp(segment) => smtp(ctx, &whole, &segment),
-        malformed @ Parsed::Malformed { .. } => blocked(&linear, &malformed),
+fn other(linear: &Linear, parsed: &Parsed) -> u32 {
+    match parsed {
+        Parsed::NotSmtp(family) => not_smtp(linear, *family),
+        malformed => blocked(linear, malformed),
     }
 }
 
@@ -68,13 +75,13 @@ fn not_smtp(linear: &Linear, family: Family) -> u32 {
     XDP_PASS
 }
 
-/// TCP to port 25. Its flags are read through `frame`, which is linear but for frames of several buffers.
+/// TCP to port 25.
 #[inline(always)]
-fn smtp<B: Bytes>(ctx: &XdpContext, frame: &B, segment: &Segment) -> u32 {
+fn smtp(ctx: &XdpContext, segment: &Segment) -> u32 {
     let linear = &Linear::new(ctx);
     let bytes = linear.length();
     let segment = &segment.with_forgotten_offsets(linear);
-    let attempt = is_new_attempt(ctx, frame, linear, segment);
+    let attempt = is_new_attempt(ctx, linear, segment);
     let verdict = decide(&Parsed::Smtp(*segment), &Generation::in_force());
     let (verdict, code) = act(ctx, linear, segment, verdict);
     record::verdict(&verdict, segment.subscriber.family(), bytes, attempt);
@@ -82,15 +89,17 @@ fn smtp<B: Bytes>(ctx: &XdpContext, frame: &B, segment: &Segment) -> u32 {
     code
 }
 
-/// A SYN without ACK, seen for the first time. Where the border of two buffers lies between the ports and the flags, the
-/// linear part has the ports alone.
+/// A SYN without ACK, seen for the first time. Of a frame of several buffers the first one may lack the flags.
 #[inline(always)]
-fn is_new_attempt<B: Bytes>(ctx: &XdpContext, frame: &B, linear: &Linear, segment: &Segment) -> bool {
-    if frame.read::<14>(segment.transport).is_some() {
-        return answer::is_attempt(frame, segment) && record::is_new(frame, segment);
-    }
-    Whole::of_several(ctx, linear)
-        .is_some_and(|whole| answer::is_attempt(&whole, segment) && record::is_new(&whole, segment))
+fn is_new_attempt(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> bool {
+    let header = match linear.read(segment.transport) {
+        Some(header) => header,
+        None => match Whole::of_several(ctx, linear).and_then(|whole| whole.read(segment.transport)) {
+            Some(header) => header,
+            None => return false,
+        },
+    };
+    answer::is_attempt(&header, segment) && record::is_new(&header, segment)
 }
 
 /// Carries the verdict out. What comes back has the action that was possible.

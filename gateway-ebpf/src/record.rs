@@ -2,7 +2,7 @@
 
 use crate::maps;
 use gate25_common::abi::{NO_RULE, outcome};
-use gate25_common::frame::Bytes;
+use gate25_common::answer::TO_FLAGS;
 use gate25_common::parse::Segment;
 use gate25_common::verdict::{Family, Verdict};
 
@@ -61,8 +61,8 @@ pub(crate) fn verdict(verdict: &Verdict, family: Family, bytes: usize, attempt: 
 
 /// Whether a SYN is new: not the one that its slot holds, which has the same addresses, port and sequence number.
 #[inline(always)]
-pub(crate) fn is_new<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> bool {
-    let sequence = frame.read(segment.transport + 4).map_or(0, u32::from_ne_bytes);
+pub(crate) fn is_new(header: &[u8; TO_FLAGS], segment: &Segment) -> bool {
+    let sequence = u32::from_ne_bytes([header[4], header[5], header[6], header[7]]);
     let mut hash = mix(maps::SEED.load(), u64::from(sequence) << 16 | u64::from(segment.subscriber_port));
     for word in segment.subscriber.words().into_iter().chain(segment.remote.words()) {
         hash = mix(hash, word);

@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_xdp_adjust_tail, bpf_xd
 use aya_ebpf::programs::XdpContext;
 use gate25_common::answer::{Reset, fold, pseudo_header, words_sum};
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{SMTP, Segment};
+use gate25_common::parse::{NO_PPPOE, SMTP, Segment};
 
 const TCP_LENGTH: usize = 20;
 const TTL: u8 = 64;
@@ -51,10 +51,10 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment, reset: 
     } else {
         frame.write(at, ipv4(segment.remote.ipv4_octets(), segment.subscriber.ipv4_octets()))?;
     }
-    if let Some(header) = segment.pppoe {
+    if segment.pppoe != NO_PPPOE {
         // PPP protocol and packet, RFC 2516 section 4.
-        let length = segment.network - (header + 6) + header_length + TCP_LENGTH;
-        frame.write(header + 4, (length as u16).to_be_bytes())?;
+        let length = segment.network - (segment.pppoe + 6) + header_length + TCP_LENGTH;
+        frame.write(segment.pppoe + 4, (length as u16).to_be_bytes())?;
     }
     frame.write(0, [g, h, i, j, k, l, a, b, c, d, e, f])?;
     // SAFETY: the context is the program's own; `frame` is not used behind this.

@@ -5,7 +5,7 @@ use crate::policy::compile::{Clock, TooLarge, compile, next_change};
 use crate::policy::{Policy, Scope};
 use crate::tables::{Rule, View};
 use gate25_common::decide::decide;
-use gate25_common::parse::{Address, OPEN, Parsed, Segment};
+use gate25_common::parse::{Address, NO_PPPOE, OPEN, Parsed, Segment};
 use gate25_common::verdict::{Direction, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ fn connection(from: IpAddr, to: IpAddr) -> Parsed {
         subscriber: Address::from(from),
         remote: Address::from(to),
         subscriber_port: 0,
-        pppoe: None,
+        pppoe: NO_PPPOE,
         network: 0,
         transport: 0,
         end: OPEN,
