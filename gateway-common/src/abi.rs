@@ -16,8 +16,8 @@ pub const ZONE_ID_LENGTH: usize = 120;
 pub const NO_RULE: u64 = 0;
 /// An `until` that never comes.
 pub const FOREVER: u64 = u64::MAX;
-/// Rules that can be counted at a time.
-pub const RULE_CAPACITY: u32 = 131_072;
+/// Rules that can be counted at a time: those of a policy and, until it is in force, those of the one before it.
+pub const RULE_CAPACITY: u32 = 262_144;
 
 /// A destination class that stands for every IPv4 destination.
 pub const ANY_IPV4: u32 = 0;
@@ -176,7 +176,7 @@ pub const fn outcome(verdict: &Verdict) -> usize {
 }
 
 /// All counts of one zone on one CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct ZoneCounts {
     /// By family, then by the place in [`OUTCOMES`].

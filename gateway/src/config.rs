@@ -10,11 +10,13 @@ use std::str::FromStr;
 
 /// What this node enforces where, and where it keeps and shows things.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "the keys of a node")]
 pub struct Config {
     /// Policy file or directory.
+    #[serde(default)]
     pub policy: PathBuf,
     /// Subscriber interfaces.
+    #[serde(default)]
     pub interfaces: Vec<Interface>,
     /// `false`: this node monitors, whatever the policy says.
     #[serde(default = "yes")]
@@ -37,7 +39,7 @@ pub struct Config {
 
 /// A subscriber interface.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an interface, as `name: eth1`")]
 pub struct Interface {
     /// Its name.
     pub name: String,
@@ -62,7 +64,7 @@ pub enum Unmanaged {
 
 /// The file of events.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "events, as `file: /var/log/gate25/events.jsonl`")]
 pub struct Events {
     /// JSON lines go here.
     pub file: PathBuf,
@@ -175,7 +177,7 @@ impl Config {
             return Err(Unusable::new(
                 "policy",
                 "is not named",
-                "give --config FILE, or --policy and --interface",
+                "name it in the file of --config, or with --policy",
             ));
         }
         if self.interfaces.is_empty() {

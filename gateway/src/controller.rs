@@ -7,15 +7,16 @@ use crate::config::Config;
 use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::install::Store;
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
+use crate::policy::validate::MAX_RULES;
 use crate::policy::{self, Loaded, Policy, Problem, Refused};
 use crate::status::{Installed, Interface, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
-use gate25_common::abi::{RULE_CAPACITY, ZONE_SLOTS};
+use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -45,6 +46,8 @@ pub struct Controller {
     store: Store,
     slots: Slots,
     attachments: Vec<Attachment>,
+    /// Nobody else works below `pin` meanwhile.
+    _lock: Lock,
     status: Shared,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
@@ -243,7 +246,7 @@ fn sizes(tables: &Tables) -> Vec<(&'static str, usize, usize)> {
         ("destinations_ipv4", tables.destinations.len(false), MAX_PREFIXES),
         ("destinations_ipv6", tables.destinations.len(true), MAX_PREFIXES),
         ("cells", tables.cells.len(), MAX_CELLS),
-        ("rules", tables.rules.len(), RULE_CAPACITY as usize),
+        ("rules", tables.rules.len(), MAX_RULES),
         ("zones", tables.zones.len(), ZONE_SLOTS as usize - 1),
     ]
 }

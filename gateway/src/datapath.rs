@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! PIN/abi1/tables/…        both generations, rule counters, zone slots: shared by all interfaces
-//! PIN/abi1/INTERFACE/…     that interface's counters
-//! PIN/links/INTERFACE      the attachment, which holds the program
-//! PIN/programs/INTERFACE   that program, for those who look
+//! PIN/abi1/interface:NAME/… that interface's counters
+//! PIN/links/NAME           the attachment, which holds the program
+//! PIN/programs/NAME        that program, for those who look
 //! ```
 
 pub mod attach;

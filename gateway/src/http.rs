@@ -7,10 +7,21 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use std::net::TcpListener;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::{Mutex, Semaphore};
+
+/// Connections at a time: whoever opens more waits, and takes no descriptors from the controller.
+const CONNECTIONS: usize = 32;
+/// How long a connection may take, from its first octet to the last; one request each.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long its request may take to arrive.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until the process ends. The listener is bound already, so that a port in use is known before anything else.
 pub async fn serve(listener: TcpListener, status: Shared, counters: Counters) -> std::io::Result<()> {
@@ -20,7 +31,26 @@ pub async fn serve(listener: TcpListener, status: Shared, counters: Counters) ->
         .route("/healthz", get(health_page))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n") })
         .with_state(state);
-    axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let permit = free.clone().acquire_owned().await;
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely; that passes.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_PATIENCE)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        tokio::spawn(async move {
+            // A client that goes away, or takes too long, is its own affair.
+            let _ = tokio::time::timeout(PATIENCE, connection).await;
+            drop(permit);
+        });
+    }
 }
 
 struct Page {

@@ -5,9 +5,13 @@
 //! config management), a bind mount and a network file system are all the same case. A change is reported once it has
 //! held still from one look to the next, so that a file is not read while it is being written.
 
+use crate::policy::files;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the files were at one look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,16 @@ impl Look {
     fn at(files: &[PathBuf]) -> Self {
         let identity = |path: &PathBuf| {
             let metadata = fs::metadata(path).ok()?;
+            if metadata.is_dir() {
+                return Some([
+                    i128::from(metadata.dev()),
+                    i128::from(metadata.ino()),
+                    i128::from(names(path)),
+                    0,
+                    0,
+                    0,
+                ]);
+            }
             let nanoseconds =
                 |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
             Some([
@@ -30,6 +44,15 @@ impl Look {
         };
         Self(files.iter().map(identity).collect())
     }
+}
+
+/// Which policy files a directory has. What else comes and goes there is no change.
+fn names(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let names: BTreeSet<OsString> = entries.filter(|name| files::is_policy(name)).collect();
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Watches a set of files and directories.
@@ -89,6 +112,20 @@ mod tests {
         symlink(at("2"), at("next")).unwrap();
         fs::rename(at("next"), at("current")).unwrap();
         assert!(!watch.changed());
+        assert!(watch.changed());
+    }
+
+    #[test]
+    fn what_is_no_policy_may_come_and_go_in_a_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), "one").unwrap();
+        let mut watch = Watch::new(vec![folder.path().to_owned()]);
+        fs::write(folder.path().join(".a.yaml.swp"), "editor").unwrap();
+        assert!(!watch.changed());
+        assert!(!watch.changed());
+        fs::write(folder.path().join("b.yaml"), "two").unwrap();
+        assert!(!watch.changed());
+        fs::write(folder.path().join("noise"), "still").unwrap();
         assert!(watch.changed());
     }
 

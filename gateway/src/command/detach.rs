@@ -8,21 +8,17 @@ use std::path::Path;
 /// Detaches every program that is pinned and removes `pin`. A running controller sees it within a second, answers 503
 /// from then on, and does not attach again.
 pub fn detach(pin: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let pins = match Pins::below(pin) {
-        Ok(pins) => pins,
-        Err(_) if !pin.exists() => {
-            return Ok(writeln!(out, "{}: nothing was attached", pin.display())?);
-        }
-        Err(fault) => return Err(fault.into()),
-    };
+    if !pin.exists() {
+        return Ok(writeln!(out, "{}: nothing was attached", pin.display())?);
+    }
+    let pins = Pins::below(pin)?;
     let names = detach_all(&pins)?;
     for name in &names {
         writeln!(out, "{name}: detached, no longer enforced")?;
     }
     if pins.remove()? {
         writeln!(out, "{}: removed, with all counters", pins.root().display())?;
-    }
-    if names.is_empty() {
+    } else {
         writeln!(out, "{}: nothing was attached", pins.root().display())?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::datapath::attach;
 use crate::datapath::fault::Fault;
 use crate::datapath::install::Store;
 use crate::datapath::object::{self, Options};
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::zones::Slots;
 use crate::policy::{Loaded, Policy};
 use crate::status::Shared;
@@ -25,7 +25,8 @@ impl Controller {
         let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
         warn_of(&warnings);
         let before = pins.list();
-        let started = Self::enforce(&config, &pins, policy, watch, status, log);
+        let lock = pins.lock()?;
+        let started = Self::enforce(&config, &pins, lock, policy, watch, status, log);
         if started.is_err() {
             pins.restore(&before);
         }
@@ -35,6 +36,7 @@ impl Controller {
     fn enforce(
         config: &Config,
         pins: &Pins,
+        lock: Lock,
         policy: Policy,
         watch: Watch,
         status: Shared,
@@ -61,6 +63,7 @@ impl Controller {
             store: Store::pinned(pins)?,
             slots: Slots::pinned(pins)?,
             attachments: Vec::new(),
+            _lock: lock,
             status,
             compiled: clock::now(),
             next_change: None,

@@ -1,7 +1,7 @@
 //! Attaching, and what outlives us: links.
 
 use super::fault::Fault;
-use super::netlink::{self, Attached};
+use super::netlink::{self, Attached, Interface};
 use super::object;
 use super::pins::{self, Pins};
 use super::sys;
@@ -100,26 +100,35 @@ enum Place {
 fn place(name: &str, mode: XdpMode, pins: &Pins) -> Result<Place, Fault> {
     let interface = netlink::interface(name)?;
     if let Ok(link) = sys::open(&pins.link(name)) {
-        let on = sys::link_interface(link.as_fd())
-            .map_err(|error| Fault::kernel(format!("link of {name}"), error))?;
-        if on == interface.index {
-            let found = interface.attached.as_ref().map_or(mode, |attached| attached.mode);
-            if found != mode {
-                let cause = format!("is attached in {} mode already", found.label());
-                return Err(Fault::new(
-                    "interface",
-                    name,
-                    cause,
-                    "`gate25 detach` first, which stops enforcing",
-                ));
+        let joined =
+            sys::link(link.as_fd()).map_err(|error| Fault::kernel(format!("link of {name}"), error))?;
+        match &interface.attached {
+            Some(attached) if is_here(joined, &interface) => {
+                if attached.mode == mode {
+                    return Ok(Place::Ours(link));
+                }
+                let cause = format!("is attached in {} mode already", attached.mode.label());
+                let remedy = "`gate25 detach` first, which stops enforcing";
+                return Err(Fault::new("interface", name, cause, remedy));
             }
-            return Ok(Place::Ours(link));
+            _ if joined.interface != 0 => {
+                let cause = format!("is attached to another {name}, of another network namespace");
+                let remedy = "give each network namespace a `pin` of its own";
+                return Err(Fault::new("pin", pins.link(name).display(), cause, remedy));
+            }
+            _ => {}
         }
     }
     match &interface.attached {
         Some(attached) => Err(occupied(name, attached)),
         None => Ok(Place::Free { interface: interface.index }),
     }
+}
+
+/// Whether a link is on that very interface: an index alone may be another one's, in another network namespace.
+fn is_here(joined: sys::Link, interface: &Interface) -> bool {
+    let attached = interface.attached.as_ref();
+    joined.interface == interface.index && attached.is_some_and(|attached| attached.program == joined.program)
 }
 
 /// In the place of an earlier one. The link holds the program, so nothing is without it meanwhile.
@@ -167,13 +176,13 @@ impl Attachment {
     /// Why nothing is enforced on the interface, or `None` while all is well.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let index = match netlink::interface(&self.name) {
-            Ok(interface) => interface.index,
+        let interface = match netlink::interface(&self.name) {
+            Ok(interface) => interface,
             Err(fault) => return Some(fault.to_string()),
         };
-        match sys::link_interface(self.link.as_fd()) {
-            Ok(attached) if attached == index => None,
-            Ok(0) => Some(format!(
+        match sys::link(self.link.as_fd()) {
+            Ok(joined) if is_here(joined, &interface) => None,
+            Ok(sys::Link { interface: 0, .. }) => Some(format!(
                 "interface: {}: the program was detached (start gate25 again to enforce)",
                 self.name
             )),

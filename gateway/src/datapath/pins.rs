@@ -2,10 +2,12 @@
 
 use super::fault::Fault;
 use gate25_common::abi::ABI_VERSION;
-use rustix::fs::statfs;
+use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
@@ -22,7 +24,13 @@ impl Pins {
     pub fn below(root: &Path) -> Result<Self, Fault> {
         let magic = |path: &Path| statfs(path).ok().map(|found| found.f_type);
         let mount = root.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-        if magic(mount) == Some(BPF_FS_MAGIC) && root.file_name().is_some() {
+        if magic(mount) == Some(BPF_FS_MAGIC)
+            && let Some(name) = root.file_name()
+        {
+            if name.to_string_lossy().contains('.') {
+                let cause = "has a dot in its name, which a bpffs does not take";
+                return Err(Fault::new("pin", root.display(), cause, "name it otherwise, as gate25"));
+            }
             return Ok(Self { root: root.to_owned() });
         }
         if magic(root) == Some(BPF_FS_MAGIC) {
@@ -50,6 +58,13 @@ impl Pins {
     #[must_use]
     pub fn interface(&self, name: &str) -> PathBuf {
         self.abi().join(format!("interface:{}", encode(name)))
+    }
+
+    /// The zone counters of all interfaces.
+    #[must_use]
+    pub fn counts(&self) -> Vec<PathBuf> {
+        let folders = fs::read_dir(self.abi()).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders.map(|folder| folder.join("COUNTS")).filter(|path| path.exists()).collect()
     }
 
     /// An interface's link.
@@ -110,14 +125,52 @@ impl Pins {
         }
     }
 
-    /// Removes everything, `pin` itself included. Says whether there was anything.
+    /// Removes what is gate25's, and `pin` itself if nothing else is in it. Says whether there was anything of ours.
     pub fn remove(&self) -> Result<bool, Fault> {
-        match fs::remove_dir_all(&self.root) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Fault::new("pin", self.root.display(), error, "remove it as root")),
+        let failed = |path: &Path, error| Fault::new("pin", path.display(), error, "remove it as root");
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let ours: Vec<PathBuf> =
+            entries.filter(|entry| is_ours(&entry.file_name())).map(|entry| entry.path()).collect();
+        for folder in &ours {
+            fs::remove_dir_all(folder).map_err(|error| failed(folder, error))?;
+        }
+        match fs::remove_dir(&self.root) {
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+                Err(failed(&self.root, error))
+            }
+            _ => Ok(!ours.is_empty()),
         }
     }
+
+    /// Takes `pin` for this process, until the lock is dropped: one controller works there at a time.
+    pub fn lock(&self) -> Result<Lock, Fault> {
+        self.make(&self.root)?;
+        let failed = |error: std::io::Error| {
+            Fault::new("pin", self.root.display(), error, "gate25 must be able to open it")
+        };
+        let folder = File::open(&self.root).map_err(failed)?;
+        flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            Errno::WOULDBLOCK => {
+                let remedy = "end that one first, or give this one a `pin` of its own";
+                Fault::new("pin", self.root.display(), "another controller works there", remedy)
+            }
+            error => failed(error.into()),
+        })?;
+        Ok(Lock { _folder: folder })
+    }
+}
+
+/// Holds `pin`, see [`Pins::lock`].
+#[derive(Debug)]
+pub struct Lock {
+    _folder: File,
+}
+
+/// The folders that this and other versions make in `pin`.
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let abi = name.strip_prefix("abi").is_some_and(|version| version.parse::<u32>().is_ok());
+    abi || name == "links" || name == "programs"
 }
 
 /// bpffs takes no dot in a name; an interface's name has no colon.

@@ -55,8 +55,17 @@ pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes).map(drop)
 }
 
-/// The index of the interface that a link is on; 0 once it was detached or the interface is gone.
-pub(super) fn link_interface(link: BorrowedFd<'_>) -> io::Result<u32> {
+/// What a link joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Index of the interface, in whatever network namespace that is; 0 once detached, or once the interface is gone.
+    pub(super) interface: u32,
+    /// The kernel's id of the program.
+    pub(super) program: u32,
+}
+
+/// What a link joins now.
+pub(super) fn link(link: BorrowedFd<'_>) -> io::Result<Link> {
     // SAFETY: integers only.
     let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
     let mut attributes = zeroed();
@@ -65,7 +74,7 @@ pub(super) fn link_interface(link: BorrowedFd<'_>) -> io::Result<u32> {
     attributes.info.info = &raw mut info as u64;
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
     // SAFETY: the link is one of XDP, whose part of the union this is.
-    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+    Ok(Link { interface: unsafe { info.__bindgen_anon_1.xdp.ifindex }, program: info.prog_id })
 }
 
 /// Pins an object on a bpffs.

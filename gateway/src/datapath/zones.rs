@@ -4,8 +4,9 @@
 use super::fault::Fault;
 use super::object;
 use super::pins::Pins;
-use aya::maps::{HashMap, MapData, MapError};
-use gate25_common::abi::{NO_ZONE, ZONE_ID_LENGTH, ZONE_SLOTS};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::util::nr_cpus;
+use gate25_common::abi::{NO_ZONE, ZONE_ID_LENGTH, ZONE_SLOTS, ZoneCounts};
 use std::collections::BTreeMap;
 
 type Id = [u8; ZONE_ID_LENGTH];
@@ -14,6 +15,7 @@ type Id = [u8; ZONE_ID_LENGTH];
 pub struct Slots {
     map: HashMap<MapData, u32, Id>,
     of: BTreeMap<String, u32>,
+    pins: Pins,
 }
 
 impl Slots {
@@ -21,13 +23,13 @@ impl Slots {
     pub fn pinned(pins: &Pins) -> Result<Self, Fault> {
         let path = pins.tables().join("ZONES");
         let map = if path.exists() {
-            aya::maps::Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
+            Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
         } else {
             let map = HashMap::<MapData, u32, Id>::create(ZONE_SLOTS, 0).map_err(fault)?;
             map.pin(&path).map_err(|error| Fault::kernel(path.display(), object::last(&error)))?;
-            aya::maps::Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
+            Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
         };
-        let mut slots = Self { map, of: BTreeMap::new() };
+        let mut slots = Self { map, of: BTreeMap::new(), pins: pins.clone() };
         for entry in &slots.map {
             let (slot, id) = entry.map_err(fault)?;
             let end = id.iter().position(|octet| *octet == 0).unwrap_or(id.len());
@@ -37,7 +39,7 @@ impl Slots {
     }
 
     /// A slot for each of the zones, in order. A new zone gets a free one, or that of a zone that is no longer in the
-    /// policy, whose counters then go on under the new name from where they are.
+    /// policy, whose counters then end.
     pub fn assign<'a>(&mut self, zones: impl Iterator<Item = &'a str> + Clone) -> Result<Vec<u32>, Fault> {
         let mut assigned = Vec::new();
         for id in zones.clone() {
@@ -57,15 +59,30 @@ impl Slots {
             slot
         } else {
             let old = self.of.keys().find(|id| !in_use(id)).cloned();
-            old.and_then(|old| self.of.remove(&old)).ok_or_else(|| {
+            let slot = old.and_then(|old| self.of.remove(&old)).ok_or_else(|| {
                 Fault::new("zones", id, "there is no counter slot left", "a policy has at most 1,000 zones")
-            })?
+            })?;
+            self.clear(slot)?;
+            slot
         };
         let mut octets = [0; ZONE_ID_LENGTH];
         octets.iter_mut().zip(id.bytes()).for_each(|(place, octet)| *place = octet);
         self.map.insert(slot, octets, 0).map_err(fault)?;
         self.of.insert(id.to_owned(), slot);
         Ok(slot)
+    }
+
+    /// Zeroes a slot's counters on every interface.
+    fn clear(&self, slot: u32) -> Result<(), Fault> {
+        let cpus = nr_cpus().map_err(|(_, error)| Fault::kernel("processors", error))?;
+        for path in self.pins.counts() {
+            let map = Map::PerCpuArray(object::open(&path)?);
+            let mut counts: PerCpuArray<MapData, ZoneCounts> = map.try_into().map_err(fault)?;
+            let zeros = PerCpuValues::try_from(vec![ZoneCounts::default(); cpus])
+                .map_err(|error| Fault::kernel("processors", error))?;
+            counts.set(slot, zeros, 0).map_err(fault)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Policy, yaml};
 use ipnetwork::IpNetwork;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -69,6 +70,13 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
     Ok(Loaded { policy, warnings })
 }
 
+/// Whether a file of a policy directory belongs to the policy, by its name.
+#[must_use]
+pub fn is_policy(name: &OsStr) -> bool {
+    let octets = name.as_encoded_bytes();
+    !octets.starts_with(b".") && (octets.ends_with(b".yaml") || octets.ends_with(b".yml"))
+}
+
 /// The policy files at `path`, which is a file itself or a directory.
 fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
     if !path.is_dir() {
@@ -85,10 +93,7 @@ fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    names.retain(|name| {
-        let octets = name.as_encoded_bytes();
-        !octets.starts_with(b".") && (octets.ends_with(b".yaml") || octets.ends_with(b".yml"))
-    });
+    names.retain(|name| is_policy(name));
     names.sort();
     let files: Vec<PathBuf> =
         names.iter().map(|name| path.join(name)).filter(|file| !file.is_dir()).collect();
