@@ -1,8 +1,9 @@
 //! Whether a blocked packet can be answered with a RST, and what the RST must say (RFC 9293 section 3.10.7.1, with the
 //! cautions of the kernel's `net/ipv4/netfilter/nf_reject_ipv4.c`).
 
+use crate::address::Address;
 use crate::frame::Bytes;
-use crate::parse::{Address, OPEN, Segment};
+use crate::parse::{OPEN, Segment};
 
 /// TCP flags, RFC 9293 section 3.1.
 pub const FIN: u8 = 0x01;

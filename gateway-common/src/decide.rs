@@ -1,7 +1,8 @@
 //! The rules of contract section 1, over any tables.
 
 use crate::abi::{ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, NO_RULE, NO_ZONE, Subscriber};
-use crate::parse::{Address, Parsed, Segment};
+use crate::address::Address;
+use crate::parse::{Parsed, Segment};
 use crate::verdict::{Action, Decision, Mode, Reason, Verdict};
 
 /// The tables that a decision reads: kernel maps, or the same in memory.

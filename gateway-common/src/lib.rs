@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - [`frame`]: bounds-checked reads, the only way to an octet
+//! - [`address`]: an IP address of either family, in one shape
 //! - [`parse`](mod@parse): Ethernet … TCP, forward only
 //! - [`abi`]: what the controller and the program exchange through maps
 //! - [`decide`](mod@decide): the rules of the policy
@@ -15,6 +16,7 @@
 #![allow(clippy::inline_always, reason = "in the kernel a call costs more than most of these bodies")]
 
 pub mod abi;
+pub mod address;
 pub mod answer;
 pub mod decide;
 pub mod frame;

@@ -4,8 +4,8 @@ use crate::maps;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use gate25_common::abi::{Active, Cell, CellKey, Subscriber};
+use gate25_common::address::Address;
 use gate25_common::decide::{Lookup, Settings};
-use gate25_common::parse::Address;
 
 /// One generation; read once a packet, so that no packet sees two.
 pub(crate) struct Generation(Active);

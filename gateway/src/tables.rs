@@ -2,8 +2,8 @@
 //! datapath installs them.
 
 use gate25_common::abi::{Cell, CellKey, Subscriber};
+use gate25_common::address::Address;
 use gate25_common::decide::{Lookup, Settings};
-use gate25_common::parse::Address;
 use gate25_common::verdict::RuleKind;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::Timestamp;

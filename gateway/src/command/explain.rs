@@ -4,8 +4,9 @@
 use crate::policy::compile::{Clock, TooLarge, compile, next_change};
 use crate::policy::{Policy, Scope};
 use crate::tables::{Rule, View};
+use gate25_common::address::Address;
 use gate25_common::decide::decide;
-use gate25_common::parse::{Address, NO_PPPOE, OPEN, Parsed, Segment};
+use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, Segment};
 use gate25_common::verdict::{Direction, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
