@@ -185,6 +185,7 @@ pub struct Run {
 impl Node {
     /// The configuration that file and flags make together; a flag wins.
     pub fn config(self) -> Result<Config, config::Unusable> {
+        let file = self.config.clone();
         let mut config = match &self.config {
             Some(file) => config::read(file)?,
             None => Config::of(PathBuf::new()),
@@ -204,7 +205,7 @@ impl Node {
         if let Some(file) = self.events {
             config.events = Some(Events { file, max_size: None, keep: None });
         }
-        Ok(config)
+        config.checked().map_err(|unusable| unusable.of(file.as_deref()))
     }
 }
 

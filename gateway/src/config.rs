@@ -140,6 +140,12 @@ impl Unusable {
         let cause = in_our_words(&cause).replace('\n', " ");
         Self(format!("config: {place}: {cause} ({remedy})"))
     }
+
+    /// The same, of that file.
+    #[must_use]
+    pub fn of(self, file: Option<&Path>) -> Self {
+        file.map_or_else(|| self.clone(), |file| Self(format!("{}:1:1: {self}", file.display())))
+    }
 }
 
 /// Reads a configuration file.

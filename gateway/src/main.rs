@@ -39,7 +39,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(arguments) => {
             tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
-            run::run(arguments.node.config()?.checked()?, arguments.log_packets)?;
+            run::run(arguments.node.config()?, arguments.log_packets)?;
         }
         Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
         Command::Check { policy, .. } => {
