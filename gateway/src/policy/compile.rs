@@ -21,6 +21,10 @@ pub use rules::{next_change, rule_number};
 
 /// Cells that a policy may need; one that needs more pairs too many listed subscribers with too many destinations.
 pub const MAX_CELLS: usize = 1 << 22;
+/// Rules that list a prefix or a wider one, summed over all prefixes.
+pub const MAX_MEMBERS: usize = 1 << 23;
+/// Rules looked at while pairs are resolved: what bounds the time.
+pub const MAX_STEPS: usize = 1 << 27;
 /// Prefixes of one kind and family that a policy may have.
 pub const MAX_PREFIXES: usize = 1 << 22;
 
@@ -102,7 +106,7 @@ pub fn compile(
             members.iter().filter(|member| applies(rules[member.rule].zones, zone)).copied().collect();
         let class = sources.intern((scopes.of[zone], members), prefix.is_ipv6());
         subscribers.push((prefix, zone, class));
-    });
+    })?;
 
     let mut targets = Classes::starting_at(FIRST_LISTED);
     let mut sweep = Sweep::default();
@@ -113,7 +117,7 @@ pub fn compile(
     sweep.run(|prefix, _, members| {
         let class = targets.intern((0, members.to_vec()), prefix.is_ipv6());
         tables.destinations.insert(prefix, class);
-    });
+    })?;
 
     let open = (0..rules.len())
         .filter(|rule| {

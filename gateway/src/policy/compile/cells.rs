@@ -2,7 +2,7 @@
 
 use super::classes::{Classes, Member};
 use super::rules::{Active, applies};
-use super::{Clock, MAX_CELLS, TooLarge};
+use super::{Clock, MAX_CELLS, MAX_STEPS, TooLarge};
 use crate::policy::Scope;
 use gate25_common::abi::{ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, NO_RULE};
 use gate25_common::verdict::RuleKind;
@@ -91,9 +91,12 @@ impl Compiler<'_> {
             }
         }
         let mut marks = BTreeSet::new();
+        let mut steps = 0;
         for (target, members) in self.targets.iter() {
+            let lists_nobody = |member: &&Member| self.rules[member.rule].subscribers.is_none();
+            let open: Vec<Member> = members.iter().filter(lists_nobody).copied().collect();
             for scope in &self.scopes.list {
-                let matching: Vec<_> = self.near(*scope, members).collect();
+                let matching = self.near(*scope, &[], &open);
                 if !matching.is_empty() {
                     put(*scope, target, self.resolve(matching))?;
                 }
@@ -102,8 +105,13 @@ impl Compiler<'_> {
             for class in pairing.copied().collect::<BTreeSet<_>>() {
                 for ipv6 in [false, true] {
                     if self.targets.has(target, ipv6) && self.sources.has(class, ipv6) {
-                        let matching =
-                            self.near(class, members).chain(self.everywhere(class, ipv6)).collect();
+                        steps += self.sources.get(class).map_or(0, |(_, own)| own.len());
+                        if steps > MAX_STEPS {
+                            let what = "comparisons of rules for the same subscribers and destinations";
+                            return Err(TooLarge { what, needed: steps, limit: MAX_STEPS });
+                        }
+                        let mut matching = self.near(class, members, &open);
+                        matching.extend(self.everywhere(class, ipv6));
                         put(class, target, self.resolve(matching))?;
                         marks.insert(class);
                     }
@@ -113,12 +121,23 @@ impl Compiler<'_> {
         Ok(marks)
     }
 
-    /// The rules among a destination class's that hold for a class of subscribers, with how specific each is.
-    fn near<'b>(&'b self, class: u32, members: &'b [Member]) -> impl Iterator<Item = Match> + 'b {
-        members.iter().filter_map(move |target| {
+    /// The rules among a destination class's that hold for a class of subscribers, with how specific each is. Those that
+    /// list subscribers are found from the subscribers' side, which has few; `open` are those that list none.
+    fn near(&self, class: u32, members: &[Member], open: &[Member]) -> Vec<Match> {
+        let (_, own) = self.sources.get(class).unwrap_or_default();
+        let paired = own.iter().filter_map(|subscriber| {
+            let place = members.binary_search_by_key(&subscriber.rule, |member| member.rule).ok()?;
+            Some(Match {
+                rule: subscriber.rule,
+                destination: members[place].length,
+                subscriber: subscriber.length,
+            })
+        });
+        let open = open.iter().filter_map(|target| {
             let subscriber = self.bears(class, target.rule)?;
             Some(Match { rule: target.rule, destination: target.length, subscriber })
-        })
+        });
+        paired.chain(open).collect()
     }
 
     /// The rules for every destination (or for a prefix of length 0) of a family that hold for a class.
@@ -136,7 +155,10 @@ impl Compiler<'_> {
     fn bears(&self, class: u32, rule: usize) -> Option<u8> {
         let (scope, members) = self.sources.get(class)?;
         if self.rules[rule].subscribers.is_some() {
-            return members.iter().find(|member| member.rule == rule).map(|member| member.length);
+            return members
+                .binary_search_by_key(&rule, |member| member.rule)
+                .ok()
+                .map(|place| members[place].length);
         }
         applies(self.rules[rule].zones, self.scopes.representative[scope as usize]).then_some(0)
     }

@@ -1,5 +1,6 @@
 //! Prefixes that nest → classes of addresses that the same rules list.
 
+use super::{MAX_MEMBERS, TooLarge};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -92,7 +93,11 @@ impl Sweep {
 
     /// Calls `each` once for every distinct prefix, with the zone of the most specific zone prefix and all members,
     /// sorted by rule.
-    pub(super) fn run(mut self, mut each: impl FnMut(IpNetwork, Option<usize>, &[Member])) {
+    pub(super) fn run(
+        mut self,
+        mut each: impl FnMut(IpNetwork, Option<usize>, &[Member]),
+    ) -> Result<(), TooLarge> {
+        let mut needed = 0;
         self.items.sort_by_key(|(prefix, _)| (prefix.network(), prefix.prefix()));
         let mut open: Vec<Open> = Vec::new();
         for group in self.items.chunk_by(|(one, _), (other, _)| one == other) {
@@ -110,9 +115,14 @@ impl Sweep {
                     Item::Member(rule) => here.add(Member { rule, length: prefix.prefix() }),
                 }
             }
+            needed += here.members.len();
+            if needed > MAX_MEMBERS {
+                return Err(TooLarge { what: "overlaps of listed prefixes", needed, limit: MAX_MEMBERS });
+            }
             each(prefix, here.zone, &here.members);
             open.push(here);
         }
+        Ok(())
     }
 }
 
