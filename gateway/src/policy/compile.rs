@@ -11,7 +11,7 @@ mod rules;
 
 use super::{Mode, Policy};
 use crate::tables::Tables;
-use cells::{Compiler, Scopes, is_everywhere};
+use cells::{Compiler, Scopes, is_everywhere, wide};
 use classes::{Classes, Sweep};
 use gate25_common::abi::{ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, Subscriber};
 use ipnetwork::IpNetwork;
@@ -23,6 +23,11 @@ pub use rules::{next_change, rule_number};
 pub const MAX_CELLS: usize = 1 << 22;
 /// Prefixes of one kind and family that a policy may have.
 pub const MAX_PREFIXES: usize = 1 << 22;
+/// Rules listed, summed over all distinct sets of rules that list subscribers, or destinations; prefixes of many rules
+/// that nest in each other need more.
+pub const MAX_MEMBERS: usize = 1 << 22;
+/// Rules compared while prefixes and pairs are resolved: what bounds the time.
+pub const MAX_STEPS: usize = 1 << 26;
 
 /// The two clocks read together: dates are of the wall, the program checks the boot clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,12 @@ pub struct TooLarge {
     pub needed: usize,
     /// How many there may be.
     pub limit: usize,
+}
+
+impl TooLarge {
+    fn unless(needed: usize, limit: usize, what: &'static str) -> Result<(), Self> {
+        if needed <= limit { Ok(()) } else { Err(Self { what, needed, limit }) }
+    }
 }
 
 impl std::fmt::Display for TooLarge {
@@ -97,12 +108,13 @@ pub fn compile(
         rule.subscribers.into_iter().flatten().for_each(|prefix| sweep.member(*prefix, index));
     }
     sweep.run(|prefix, zone, members| {
-        let Some(zone) = zone else { return };
+        let Some(zone) = zone else { return Ok(()) };
         let members =
             members.iter().filter(|member| applies(rules[member.rule].zones, zone)).copied().collect();
-        let class = sources.intern((scopes.of[zone], members), prefix.is_ipv6());
+        let class = sources.intern((scopes.of[zone], members), prefix.is_ipv6())?;
         subscribers.push((prefix, zone, class));
-    });
+        Ok(())
+    })?;
 
     let mut targets = Classes::starting_at(FIRST_LISTED);
     let mut sweep = Sweep::default();
@@ -111,9 +123,10 @@ pub fn compile(
         listed.for_each(|prefix| sweep.member(*prefix, index));
     }
     sweep.run(|prefix, _, members| {
-        let class = targets.intern((0, members.to_vec()), prefix.is_ipv6());
+        let class = targets.intern((0, members.to_vec()), prefix.is_ipv6())?;
         tables.destinations.insert(prefix, class);
-    });
+        Ok(())
+    })?;
 
     let open = (0..rules.len())
         .filter(|rule| {
@@ -121,8 +134,9 @@ pub fn compile(
                 && (0..2).any(|family| is_everywhere(&rules[*rule], family == 1))
         })
         .collect();
+    let wide = wide(&rules, &sources);
     let compiler =
-        Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, clock };
+        Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, wide, clock };
     let marks = compiler.cells(&mut tables.cells)?;
     for (prefix, zone, class) in subscribers {
         let entry = Subscriber {
@@ -140,9 +154,7 @@ pub fn compile(
     }
     for ipv6 in [false, true] {
         let needed = tables.subscribers.len(ipv6).max(tables.destinations.len(ipv6));
-        if needed > MAX_PREFIXES {
-            return Err(TooLarge { what: "prefixes", needed, limit: MAX_PREFIXES });
-        }
+        TooLarge::unless(needed, MAX_PREFIXES, "prefixes")?;
     }
     Ok(tables)
 }

@@ -2,7 +2,7 @@
 
 use super::classes::{Classes, Member};
 use super::rules::{Active, applies};
-use super::{Clock, MAX_CELLS, TooLarge};
+use super::{Clock, MAX_CELLS, MAX_STEPS, TooLarge};
 use crate::policy::Scope;
 use gate25_common::abi::{ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, NO_RULE};
 use gate25_common::verdict::RuleKind;
@@ -50,12 +50,24 @@ pub(super) struct Compiler<'a> {
     pub(super) targets: &'a Classes,
     /// Rules for every destination that list no subscribers.
     pub(super) open: Vec<usize>,
+    /// Of each class of subscribers, the rules for every destination that list it.
+    pub(super) wide: Vec<Vec<usize>>,
     pub(super) clock: Clock,
 }
 
 pub(super) fn is_everywhere(rule: &Active<'_>, ipv6: bool) -> bool {
     rule.destinations
         .is_none_or(|prefixes| prefixes.iter().any(|prefix| prefix.prefix() == 0 && prefix.is_ipv6() == ipv6))
+}
+
+/// Of each class of subscribers, the rules for every destination that list it.
+pub(super) fn wide(rules: &[Active<'_>], sources: &Classes) -> Vec<Vec<usize>> {
+    let everywhere: Vec<_> =
+        rules.iter().map(|rule| is_everywhere(rule, false) || is_everywhere(rule, true)).collect();
+    let own = |members: &[Member]| {
+        members.iter().map(|member| member.rule).filter(|rule| everywhere[*rule]).collect()
+    };
+    sources.iter().map(|(_, members)| own(members)).collect()
 }
 
 impl Compiler<'_> {
@@ -69,20 +81,22 @@ impl Compiler<'_> {
         }
         let mut put = |subscribers, destinations, cell| {
             cells.insert(CellKey { subscribers, destinations }, cell);
-            let needed = cells.len();
-            if needed > MAX_CELLS {
-                return Err(TooLarge {
-                    what: "pairs of subscribers and destinations",
-                    needed,
-                    limit: MAX_CELLS,
-                });
-            }
-            Ok(())
+            TooLarge::unless(cells.len(), MAX_CELLS, "pairs of subscribers and destinations")
+        };
+        let mut steps = 0;
+        let mut step = |more: usize| {
+            steps += more;
+            TooLarge::unless(
+                steps,
+                MAX_STEPS,
+                "comparisons of rules for the same subscribers and destinations",
+            )
         };
 
         for (class, _) in self.sources.iter() {
             for (ipv6, destinations) in [(false, ANY_IPV4), (true, ANY_IPV6)] {
                 if self.sources.has(class, ipv6) || (class as usize) < self.scopes.list.len() {
+                    step(self.width(class))?;
                     let matching = self.everywhere(class, ipv6);
                     if !matching.is_empty() {
                         put(class, destinations, self.resolve(matching))?;
@@ -93,15 +107,18 @@ impl Compiler<'_> {
         let mut marks = BTreeSet::new();
         for (target, members) in self.targets.iter() {
             for scope in &self.scopes.list {
+                step(members.len())?;
                 let matching: Vec<_> = self.near(*scope, members).collect();
                 if !matching.is_empty() {
                     put(*scope, target, self.resolve(matching))?;
                 }
             }
             let pairing = members.iter().filter_map(|member| classes_of.get(&member.rule)).flatten();
+            step(pairing.clone().count())?;
             for class in pairing.copied().collect::<BTreeSet<_>>() {
                 for ipv6 in [false, true] {
                     if self.targets.has(target, ipv6) && self.sources.has(class, ipv6) {
+                        step(members.len() + self.width(class))?;
                         let matching =
                             self.near(class, members).chain(self.everywhere(class, ipv6)).collect();
                         put(class, target, self.resolve(matching))?;
@@ -123,12 +140,17 @@ impl Compiler<'_> {
 
     /// The rules for every destination (or for a prefix of length 0) of a family that hold for a class.
     fn everywhere(&self, class: u32, ipv6: bool) -> Vec<Match> {
-        let (_, members) = self.sources.get(class).unwrap_or_default();
-        let own = members.iter().map(|member| member.rule);
-        own.chain(self.open.iter().copied())
+        let own = self.wide[class as usize].iter();
+        own.chain(&self.open)
+            .copied()
             .filter(|rule| is_everywhere(&self.rules[*rule], ipv6))
             .filter_map(|rule| Some(Match { rule, destination: 0, subscriber: self.bears(class, rule)? }))
             .collect()
+    }
+
+    /// How many rules [`Self::everywhere`] looks at.
+    fn width(&self, class: u32) -> usize {
+        self.wide[class as usize].len() + self.open.len()
     }
 
     /// How specific the rule is on the class's subscribers: the prefix length, 0 where it lists none; `None` where it
@@ -136,7 +158,8 @@ impl Compiler<'_> {
     fn bears(&self, class: u32, rule: usize) -> Option<u8> {
         let (scope, members) = self.sources.get(class)?;
         if self.rules[rule].subscribers.is_some() {
-            return members.iter().find(|member| member.rule == rule).map(|member| member.length);
+            let place = members.binary_search_by_key(&rule, |member| member.rule).ok()?;
+            return Some(members[place].length);
         }
         applies(self.rules[rule].zones, self.scopes.representative[scope as usize]).then_some(0)
     }

@@ -1,5 +1,6 @@
 //! Prefixes that nest → classes of addresses that the same rules list.
 
+use super::{MAX_MEMBERS, MAX_STEPS, TooLarge};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ pub(super) type Class = (u32, Vec<Member>);
 /// Distinct sets of members within a scope, numbered, and the families in which each occurs.
 pub(super) struct Classes {
     first: u32,
+    /// Members of all classes together.
+    members: usize,
     numbers: HashMap<Class, u32>,
     list: Vec<(Class, [bool; 2])>,
 }
@@ -26,7 +29,7 @@ pub(super) struct Classes {
 impl Classes {
     /// None yet; the first will have that number.
     pub(super) fn starting_at(first: u32) -> Self {
-        Self { first, numbers: HashMap::new(), list: Vec::new() }
+        Self { first, members: 0, numbers: HashMap::new(), list: Vec::new() }
     }
 
     /// These, numbered from 0, of no family yet.
@@ -40,14 +43,16 @@ impl Classes {
     }
 
     /// The number of a class that occurs in a family.
-    pub(super) fn intern(&mut self, class: Class, ipv6: bool) -> u32 {
+    pub(super) fn intern(&mut self, class: Class, ipv6: bool) -> Result<u32, TooLarge> {
         let next = self.first + self.list.len() as u32;
         let number = *self.numbers.entry(class.clone()).or_insert(next);
         if number == next {
+            self.members += class.1.len();
+            TooLarge::unless(self.members, MAX_MEMBERS, "rules listed by prefixes that nest")?;
             self.list.push((class, [false; 2]));
         }
         self.list[(number - self.first) as usize].1[usize::from(ipv6)] = true;
-        number
+        Ok(number)
     }
 
     /// Scope and members of a class.
@@ -92,7 +97,11 @@ impl Sweep {
 
     /// Calls `each` once for every distinct prefix, with the zone of the most specific zone prefix and all members,
     /// sorted by rule.
-    pub(super) fn run(mut self, mut each: impl FnMut(IpNetwork, Option<usize>, &[Member])) {
+    pub(super) fn run(
+        mut self,
+        mut each: impl FnMut(IpNetwork, Option<usize>, &[Member]) -> Result<(), TooLarge>,
+    ) -> Result<(), TooLarge> {
+        let mut steps = 0;
         self.items.sort_by_key(|(prefix, _)| (prefix.network(), prefix.prefix()));
         let mut open: Vec<Open> = Vec::new();
         for group in self.items.chunk_by(|(one, _), (other, _)| one == other) {
@@ -110,9 +119,12 @@ impl Sweep {
                     Item::Member(rule) => here.add(Member { rule, length: prefix.prefix() }),
                 }
             }
-            each(prefix, here.zone, &here.members);
+            steps += here.members.len();
+            TooLarge::unless(steps, MAX_STEPS, "comparisons of rules listed by prefixes that nest")?;
+            each(prefix, here.zone, &here.members)?;
             open.push(here);
         }
+        Ok(())
     }
 }
 
