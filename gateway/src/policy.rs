@@ -106,7 +106,7 @@ pub struct Block {
     pub id: String,
     /// Indices into [`Policy::zones`].
     pub zones: Scope<usize>,
-    /// Who may not; not `Every` together with `destinations`.
+    /// Who may not; not `Every` together with `zones` and `destinations`.
     pub subscribers: Scope<IpNetwork>,
     /// To where.
     pub destinations: Scope<IpNetwork>,

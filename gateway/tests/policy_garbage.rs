@@ -91,6 +91,16 @@ fn aliases_that_multiply() {
 }
 
 #[test]
+fn brackets_that_might_be_a_key() {
+    for head in ["", "version: 1\n", "zones:\n- ", "x: ["] {
+        for unit in ["a,", "[],", "a: ,"] {
+            let text = format!("{head}{{{}", unit.repeat(SIZE / unit.len()));
+            one_problem(head, text, "has too much in one pair of brackets");
+        }
+    }
+}
+
+#[test]
 fn too_large_a_file() {
     one_problem("comment", "#".repeat((64 << 20) + 1), "is larger than 64 MiB");
 }

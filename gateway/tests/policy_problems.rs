@@ -124,3 +124,24 @@ fn what_was_written_arrives() {
     assert_eq!((&block.zones, &block.subscribers, block.until), (&Scope::Only(vec![0]), &Scope::Every, None));
     assert_eq!(block.from.map(|from| from.to_string()).as_deref(), Some("2004-01-01T00:00:00Z"));
 }
+
+#[test]
+fn a_zone_can_be_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.yaml");
+    let text = "version: 1\nzones:\n- {id: a, subscribers: [192.0.2.0/25]}\n- {id: b, subscribers: [192.0.2.128/25]}\n\
+                relays: [{id: r, addresses: [198.51.100.1]}]\n\
+                blocks: [{id: stop, zones: [a], destinations: any, reason: r}]\n";
+    std::fs::write(&path, text).expect("the file");
+    let policy = load(&path).expect("a valid policy").policy;
+    for (from, reason) in [("192.0.2.1", "block-rule"), ("192.0.2.129", "relay")] {
+        let (from, to) = (from.parse().expect("one"), "198.51.100.1".parse().expect("one"));
+        let found =
+            gate25::command::explain::explain(&policy, from, to, jiff::Timestamp::UNIX_EPOCH).expect("small");
+        assert!(found.to_string().contains(reason), "{found}");
+    }
+    let bidi = text.replace("id: stop", "id: \"st\\u202Eop\"");
+    std::fs::write(&path, bidi).expect("the file");
+    let refused = load(&path).expect_err("a hidden character");
+    assert!(refused.problems[0].to_string().contains("contains a control character"), "{refused:?}");
+}

@@ -124,13 +124,18 @@ pub fn shorten(text: &str) -> String {
     head + "..." + &tail.into_iter().rev().collect::<String>()
 }
 
+/// Whether the character breaks a line or changes how a terminal shows it.
+#[must_use]
+pub fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// The text with everything escaped that breaks a line or changes how a terminal shows it.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        let hides = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if hides { line.extend(c.escape_default()) } else { line.push(c) }
+        if hides(c) { line.extend(c.escape_default()) } else { line.push(c) }
     }
     line
 }

@@ -7,11 +7,14 @@
 //! The dialect is YAML 1.2 (core schema): one document, text keys, no tags. Aliases are followed, and what they
 //! expand to counts.
 
+mod input;
 pub mod reader;
 
 use super::problem::{Fault, Position, Why};
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use input::{Bounded, MAX_AHEAD, printable};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -81,8 +84,10 @@ impl Node {
 /// Reads a file's octets. What cannot be read at all is one [`Fault`].
 pub fn parse(octets: &[u8]) -> Result<Node, Fault> {
     let text = printable(octets)?;
+    let ahead = Rc::new(Cell::new(0));
     let mut builder = Builder {
-        parser: Parser::new_from_str(text),
+        parser: Parser::new(Bounded::new(text, ahead.clone())),
+        ahead,
         text,
         weight: 0,
         depth: 0,
@@ -90,23 +95,6 @@ pub fn parse(octets: &[u8]) -> Result<Node, Fault> {
         anchors: HashMap::new(),
     };
     builder.document()
-}
-
-/// The octets as text without byte order mark, if every character may stand in YAML (1.2.2, section 5.1).
-fn printable(octets: &[u8]) -> Result<&str, Fault> {
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    let text = str::from_utf8(octets).map_err(|error| {
-        let offset = error.valid_up_to();
-        let value = octets.get(offset).map_or(String::new(), |octet| format!("octet {octet:#04x}"));
-        fault(Position::of(octets, offset), value, "is not UTF-8 text", "save the file as UTF-8")
-    })?;
-    match text.char_indices().find(|&(_, c)| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) {
-        None => Ok(text),
-        Some((offset, c)) => {
-            let value = format!("U+{:04X}", u32::from(c));
-            Err(fault(Position::of(octets, offset), value, "is a control character", "remove it"))
-        }
-    }
 }
 
 /// A fault of the text itself.
@@ -120,7 +108,9 @@ fn position(span: &Span) -> Position {
 
 /// From parser events to nodes.
 struct Builder<'a> {
-    parser: Parser<'a, StrInput<'a>>,
+    parser: Parser<'a, Bounded<'a>>,
+    /// Indicators read for the event at hand.
+    ahead: Rc<Cell<usize>>,
     text: &'a str,
     weight: usize,
     depth: usize,
@@ -132,7 +122,14 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Position), Fault> {
-        match self.parser.next_event() {
+        self.ahead.set(0);
+        let event = self.parser.next_event();
+        if self.ahead.get() > MAX_AHEAD {
+            let cause = "has too much in one pair of brackets, or in one text";
+            let remedy = "write long lists and mappings on lines of their own, or into *_file lists";
+            return Err(fault(Position::START, "(this file)", cause, remedy));
+        }
+        match event {
             Some(Ok((event, span))) => Ok((event, position(&span))),
             Some(Err(error)) => Err(self.syntax(&error)),
             None => Ok((Event::StreamEnd, Position::START)),

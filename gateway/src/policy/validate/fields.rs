@@ -4,7 +4,7 @@ use super::{Check, Ids, Zones, instant, prefix};
 use crate::policy::Scope;
 use crate::policy::document::Texts;
 use crate::policy::files::Inputs;
-use crate::policy::problem::{Why, nearest};
+use crate::policy::problem::{Why, hides, nearest};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(super) fn id<'a>(
             format!("is longer than {MAX_ID} octets"),
             "give it a shorter name and keep the rest for reason",
         )
-    } else if id.contains(char::is_control) {
+    } else if id.contains(hides) {
         Why::new("contains a control character", "write it on one line, with letters, digits and dashes")
     } else if let Some((source, other)) = ids.get(id) {
         let there = source.whereabouts(other);

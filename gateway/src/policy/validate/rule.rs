@@ -151,8 +151,9 @@ fn block<'a>(
     let destinations = scope(check, inputs, &at("destinations"), destinations, role);
     if nothing {
         check.missing(&at("destinations"), "list destinations or subscribers, as [\"198.51.100.66\"]");
-    } else if (&subscribers, &destinations) == (&Scope::Every, &Scope::Every) {
-        let why = Why::new("blocks everyone from everywhere", "list subscribers, or some destinations");
+    } else if (&zones, &subscribers, &destinations) == (&Scope::Every, &Scope::Every, &Scope::Every) {
+        let why =
+            Why::new("blocks everyone from everywhere", "list zones, subscribers, or some destinations");
         check.problem(&at("destinations"), "any", why);
     }
     if written.reason.as_deref().is_none_or(|text| text.trim().is_empty()) {
