@@ -6,7 +6,7 @@ use gate25_tests::{
     gate::{self, Gate, LISTEN},
     lab::{INTERFACE, Lab},
     policy::{self, WEST},
-    wait, xdp,
+    wait, xdp, xdp_pass,
 };
 use std::{fs, net::TcpStream, time::Duration};
 
@@ -45,11 +45,16 @@ fn the_same_name_and_index_elsewhere_is_not_ours() -> Result<()> {
     // Its own interface makes room for the index.
     elsewhere.ip("link delete eth0")?;
     elsewhere.ip(&format!("link add {INTERFACE} index {index} type veth peer name other"))?;
-    let ended = command::finish(elsewhere, command::gate25(["run", "--config", &config]), SOON)?;
-    ensure!(ended.code == Some(1), "{ended:?}");
-    ensure!(ended.last_line().contains("of another network namespace ("), "{ended:?}");
-    ensure!(xdp::on(elsewhere, INTERFACE)?.is_none(), "attached elsewhere");
-    ensure!(xdp::on(&lab.edge, INTERFACE)?.as_ref() == Some(&before), "another program on the first");
+    // Bare, and with somebody's program on it: neither is the one that the link holds.
+    for occupied in [false, true] {
+        let _theirs = occupied.then(|| elsewhere.run(|| xdp_pass::attach(INTERFACE))).transpose()?;
+        let there = xdp::on(elsewhere, INTERFACE)?;
+        let ended = command::finish(elsewhere, command::gate25(["run", "--config", &config]), SOON)?;
+        ensure!(ended.code == Some(1), "{ended:?}");
+        ensure!(ended.last_line().contains("of another network namespace ("), "{ended:?}");
+        ensure!(xdp::on(elsewhere, INTERFACE)? == there, "another program elsewhere");
+        ensure!(xdp::on(&lab.edge, INTERFACE)?.as_ref() == Some(&before), "another program on the first");
+    }
     Ok(())
 }
 
