@@ -1,10 +1,11 @@
 //! What the controller and the program exchange through maps. Every layout is `repr(C)`, in host byte order, with its
 //! size asserted; a change of any of them changes [`ABI_VERSION`].
 
-use crate::verdict::{Action, Decision, Mode, Reason, Verdict};
+use crate::address::Address;
+use crate::verdict::{Action, Decision, Direction, Mode, Reason, ReturnPath, Verdict};
 
 /// Version of all layouts below. Pinned maps of another version are never touched.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Zone slots of the counters; slot 0 is [`NO_ZONE`].
 pub const ZONE_SLOTS: u32 = 1024;
@@ -38,13 +39,18 @@ pub struct Subscriber {
     pub scope: u32,
     /// A [`Mode`].
     pub mode: u8,
-    /// An [`Action`].
+    /// An [`Action`] that the zone can carry out in this family.
     pub action: u8,
-    /// 1 where `(class, ANY_…)` has a cell.
-    pub has_any: u8,
-    /// 1 where `(class, listed destination)` may have a cell of its own.
-    pub has_pairs: u8,
+    /// A [`ReturnPath`].
+    pub return_path: u8,
+    /// [`HAS_ANY`] and [`HAS_PAIRS`].
+    pub cells: u8,
 }
+
+/// In [`Subscriber::cells`]: `(class, ANY_…)` has a cell.
+pub const HAS_ANY: u8 = 1;
+/// In [`Subscriber::cells`]: `(class, listed destination)` may have a cell of its own.
+pub const HAS_PAIRS: u8 = 2;
 
 impl Subscriber {
     /// The zone's mode; what cannot be read enforces nothing.
@@ -58,7 +64,98 @@ impl Subscriber {
     pub fn action(&self) -> Action {
         Action::from_index(self.action).unwrap_or(Action::Drop)
     }
+
+    /// The zone's return path; what cannot be read is off.
+    #[must_use]
+    pub fn return_path(&self) -> ReturnPath {
+        ReturnPath::from_index(self.return_path).unwrap_or(ReturnPath::Off)
+    }
 }
+
+/// Where a zone's blocked connections are redirected (`notice.address` or `relay_to`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Target {
+    /// As [`Address::words`].
+    pub ipv6: [u64; 2],
+    /// In network byte order.
+    pub ipv4: [u8; 4],
+    /// Host byte order; 0: there is no target for IPv4.
+    pub ipv4_port: u16,
+    /// Host byte order; 0: there is no target for IPv6.
+    pub ipv6_port: u16,
+}
+
+/// A redirected connection, as both ends of it know it: the subscriber's address and port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// As [`Address::words`].
+    pub subscriber: [u64; 2],
+    /// Host byte order.
+    pub port: u32,
+    /// 1 for IPv6.
+    pub is_ipv6: u32,
+}
+
+impl FlowKey {
+    /// Of a subscriber's address and port.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(subscriber: Address, port: u16) -> Self {
+        Self {
+            subscriber: subscriber.words(),
+            port: u32::from(port),
+            is_ipv6: u32::from(subscriber.is_ipv6()),
+        }
+    }
+}
+
+/// What the gate keeps of a redirected connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Flow {
+    /// Whom the subscriber believes to talk to (port 25), as [`Address::words`]; of the key's family.
+    pub remote: [u64; 2],
+    /// Whom it talks to, as [`Address::words`].
+    pub target: [u64; 2],
+    /// The rule named when it was redirected, or [`NO_RULE`].
+    pub rule: u64,
+    /// When its last packet from the subscriber came, boot clock in nanoseconds.
+    pub seen: u64,
+    /// What the subscriber's first ACK must acknowledge, host byte order; see [`Flow::ANSWERED`].
+    pub acknowledges: u32,
+    /// The zone's slot.
+    pub zone: u32,
+    /// Port of `target`, host byte order.
+    pub target_port: u16,
+    /// A [`Reason`].
+    pub reason: u8,
+    /// An [`Action`].
+    pub action: u8,
+    /// Bits: [`Flow::ANSWERED`] and its sisters.
+    pub state: u8,
+    /// Zeros.
+    pub padding: [u8; 3],
+}
+
+impl Flow {
+    /// The target's SYN-ACK was seen, and `acknowledges` is of it.
+    pub const ANSWERED: u8 = 1;
+    /// The subscriber sent a FIN.
+    pub const SUBSCRIBER_DONE: u8 = 2;
+    /// The target sent a FIN.
+    pub const TARGET_DONE: u8 = 4;
+    /// Either side sent a RST.
+    pub const RESET: u8 = 8;
+}
+
+/// Redirected connections whose subscriber has answered the target's SYN-ACK, and that nobody has begun to close.
+pub const FLOW_CAPACITY: u32 = 65_536;
+/// Those before and after that; the least recently used give way.
+pub const HALF_FLOW_CAPACITY: u32 = 65_536;
+/// Ports that targets have or had, a bit each: only packets from them can be of a redirected connection.
+pub const PORT_WORDS: u32 = 1024;
 
 /// Where a [`Cell`] lies: a class or scope of subscribers, and a class of destinations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,22 +183,23 @@ pub struct Cell {
     pub until: u64,
 }
 
-/// The one number whose change switches tables: which generation is in force, and whether any zone enforces.
+/// The one number whose change switches tables: which generation is in force, and whether any zone enforces in either
+/// direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct Active(pub u32);
 
 impl Active {
-    /// Puts both into one word, so that they change together.
+    /// Puts all into one word, so that they change together. Generations begin anew after 2^30.
     #[must_use]
-    pub const fn new(generation: u32, any_enforced: bool) -> Self {
-        Self(generation << 1 | any_enforced as u32)
+    pub const fn new(generation: u32, any_enforced: bool, any_return_enforced: bool) -> Self {
+        Self(generation << 2 | (any_return_enforced as u32) << 1 | any_enforced as u32)
     }
 
     /// Counts policies installed since the maps were made; 0 before the first.
     #[must_use]
     pub const fn generation(self) -> u32 {
-        self.0 >> 1
+        self.0 >> 2
     }
 
     /// Which of the two tables to read.
@@ -110,10 +208,10 @@ impl Active {
         self.generation() & 1
     }
 
-    /// Whether any zone enforces.
+    /// Whether any zone enforces in that direction.
     #[must_use]
-    pub const fn any_enforced(self) -> bool {
-        self.0 & 1 == 1
+    pub const fn any_enforced(self, direction: Direction) -> bool {
+        self.0 & (1 << direction as u32) != 0
     }
 }
 
@@ -245,6 +343,9 @@ impl Trace {
 
 const _: () = {
     assert!(size_of::<Subscriber>() == 16);
+    assert!(size_of::<Target>() == 24);
+    assert!(size_of::<FlowKey>() == 24);
+    assert!(size_of::<Flow>() == 64);
     assert!(size_of::<CellKey>() == 8);
     assert!(size_of::<Cell>() == 40);
     assert!(size_of::<Count>() == 24);
@@ -266,7 +367,9 @@ const _: () = {
 #[cfg(feature = "user")]
 mod pod {
     //! aya's word for "any bit pattern, no padding": each type above has only integers and no hole.
-    use super::{Active, Cell, CellKey, Passed, RuleCount, Subscriber, Trace, ZoneCounts};
+    use super::{
+        Active, Cell, CellKey, Flow, FlowKey, Passed, RuleCount, Subscriber, Target, Trace, ZoneCounts,
+    };
 
     // SAFETY: repr(C), integers only, no padding (sizes asserted above).
     unsafe impl aya::Pod for Subscriber {}
@@ -284,4 +387,10 @@ mod pod {
     unsafe impl aya::Pod for RuleCount {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Trace {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Target {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Flow {}
 }

@@ -1,7 +1,7 @@
 //! Addresses as they lie in a packet.
 
 use crate::verdict::Family;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// An IP address, in two words as they lie in a packet (so in network byte order); an IPv4 address takes the first half
 /// of the first, zeros follow. One shape for both families leaves no half undefined, which the kernel's verifier refuses.
@@ -24,6 +24,13 @@ impl Address {
     #[must_use]
     pub const fn ipv6(high: [u8; 8], low: [u8; 8]) -> Self {
         Self { words: [u64::from_ne_bytes(high), u64::from_ne_bytes(low)], is_ipv6: true }
+    }
+
+    /// From the words as they lie, see [`Self::words`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(words: [u64; 2], is_ipv6: bool) -> Self {
+        Self { words, is_ipv6 }
     }
 
     /// Which protocol it is of.
@@ -71,6 +78,17 @@ impl From<IpAddr> for Address {
                 let bits = address.to_bits();
                 Self::ipv6(((bits >> 64) as u64).to_be_bytes(), (bits as u64).to_be_bytes())
             }
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        if address.is_ipv6 {
+            let [high, low] = address.words.map(|word| u128::from(u64::from_be(word)));
+            Self::V6(Ipv6Addr::from_bits(high << 64 | low))
+        } else {
+            Self::V4(address.ipv4_octets().into())
         }
     }
 }

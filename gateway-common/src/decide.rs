@@ -1,9 +1,11 @@
 //! The rules of contract section 1, over any tables.
 
-use crate::abi::{ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, NO_RULE, NO_ZONE, Subscriber};
+use crate::abi::{
+    ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, HAS_ANY, HAS_PAIRS, NO_RULE, NO_ZONE, Subscriber,
+};
 use crate::address::Address;
 use crate::parse::{Parsed, Segment};
-use crate::verdict::{Action, Decision, Mode, Reason, Verdict};
+use crate::verdict::{Action, Decision, Direction, Mode, Reason, ReturnPath, Verdict};
 
 /// The tables that a decision reads: kernel maps, or the same in memory.
 pub trait Lookup {
@@ -16,7 +18,7 @@ pub trait Lookup {
     /// The boot clock, in nanoseconds.
     fn now(&self) -> u64;
     /// What holds for this interface and for all zones together.
-    fn settings(&self) -> Settings;
+    fn settings(&self, direction: Direction) -> Settings;
 }
 
 /// What no table of prefixes says.
@@ -26,38 +28,60 @@ pub struct Settings {
     pub block_unmanaged: bool,
     /// That block is carried out (not so on a node with `enforce: false`).
     pub enforce_unmanaged: bool,
-    /// Some zone enforces.
+    /// Some zone enforces, in the direction asked for.
     pub any_enforced: bool,
 }
 
 /// Decides on a packet. The action is what the policy asks for; whether that can be done is [`crate::answer`]'s word.
 #[inline(always)]
-pub fn decide<L: Lookup>(parsed: &Parsed, tables: &L) -> Verdict {
+pub fn decide<L: Lookup>(parsed: &Parsed, direction: Direction, tables: &L) -> Verdict {
     match parsed {
-        Parsed::NotSmtp(_) => pass(Reason::NotSmtp, NO_ZONE, NO_RULE),
-        Parsed::Malformed { subscriber, known: true, .. } => malformed(*subscriber, tables),
+        Parsed::NotSmtp(_) | Parsed::Icmp(_) => pass(Reason::NotSmtp, NO_ZONE, NO_RULE),
+        Parsed::Malformed { subscriber, known: true, .. } => malformed(*subscriber, direction, tables),
         Parsed::Malformed { known: false, .. } => {
-            block(Reason::Malformed, Action::Drop, tables.settings().any_enforced, NO_ZONE, NO_RULE)
+            block(Reason::Malformed, Action::Drop, tables.settings(direction).any_enforced, NO_ZONE, NO_RULE)
         }
-        Parsed::Smtp(segment) => smtp(segment, tables),
+        Parsed::Smtp(segment) => smtp(segment, direction, tables),
     }
 }
 
 #[inline(always)]
-fn smtp<L: Lookup>(segment: &Segment, tables: &L) -> Verdict {
+fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> Verdict {
     let Some(subscriber) = tables.subscriber(segment.subscriber) else {
-        let Settings { block_unmanaged, enforce_unmanaged, .. } = tables.settings();
-        return if block_unmanaged {
+        let Settings { block_unmanaged, enforce_unmanaged, .. } = tables.settings(direction);
+        // The word of an interface is about its sources.
+        return if block_unmanaged && matches!(direction, Direction::Egress) {
             block(Reason::Unmanaged, Action::Drop, enforce_unmanaged, NO_ZONE, NO_RULE)
         } else {
             pass(Reason::Unmanaged, NO_ZONE, NO_RULE)
         };
     };
+    if is_off(&subscriber, direction) {
+        return pass(Reason::Unmanaged, NO_ZONE, NO_RULE);
+    }
     let (near, far) = cells(&subscriber, segment.remote, tables);
     let (reason, rule) = judge(&near, &far, tables);
     match reason {
         Reason::Relay | Reason::Exception => pass(reason, subscriber.zone, rule),
-        _ => block(reason, subscriber.action(), subscriber.mode() == Mode::Enforce, subscriber.zone, rule),
+        _ => {
+            let action =
+                if matches!(direction, Direction::Egress) { subscriber.action() } else { Action::Drop };
+            block(reason, action, enforces(&subscriber, direction), subscriber.zone, rule)
+        }
+    }
+}
+
+/// On the way back, a zone that does not look there is no zone.
+#[inline(always)]
+fn is_off(subscriber: &Subscriber, direction: Direction) -> bool {
+    matches!(direction, Direction::Return) && subscriber.return_path() == ReturnPath::Off
+}
+
+#[inline(always)]
+fn enforces(subscriber: &Subscriber, direction: Direction) -> bool {
+    match direction {
+        Direction::Egress => subscriber.mode() == Mode::Enforce,
+        Direction::Return => subscriber.return_path() == ReturnPath::Enforce,
     }
 }
 
@@ -67,7 +91,7 @@ fn smtp<L: Lookup>(segment: &Segment, tables: &L) -> Verdict {
 fn cells<L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &L) -> (Cell, Cell) {
     let mut near = None;
     if let Some(destinations) = tables.destination(remote) {
-        if subscriber.has_pairs == 1 {
+        if subscriber.cells & HAS_PAIRS != 0 {
             let own = tables.cell(CellKey { subscribers: subscriber.class, destinations });
             if let Some(cell) = own {
                 return (cell, NOTHING);
@@ -75,7 +99,7 @@ fn cells<L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &L) -> (Ce
         }
         near = tables.cell(CellKey { subscribers: subscriber.scope, destinations });
     }
-    let far = if subscriber.has_any == 1 {
+    let far = if subscriber.cells & HAS_ANY != 0 {
         let destinations = if remote.is_ipv6() { ANY_IPV6 } else { ANY_IPV4 };
         tables.cell(CellKey { subscribers: subscriber.class, destinations })
     } else {
@@ -112,10 +136,14 @@ fn judge<L: Lookup>(near: &Cell, far: &Cell, tables: &L) -> (Reason, u64) {
 
 /// Blocked in silence; the subscriber's zone says whether that is carried out.
 #[inline(always)]
-fn malformed<L: Lookup>(subscriber: Address, tables: &L) -> Verdict {
+fn malformed<L: Lookup>(subscriber: Address, direction: Direction, tables: &L) -> Verdict {
     let (enforced, zone) = match tables.subscriber(subscriber) {
-        Some(subscriber) => (subscriber.mode() == Mode::Enforce, subscriber.zone),
-        None => (tables.settings().enforce_unmanaged, NO_ZONE),
+        Some(subscriber) if is_off(&subscriber, direction) => {
+            return pass(Reason::Unmanaged, NO_ZONE, NO_RULE);
+        }
+        Some(subscriber) => (enforces(&subscriber, direction), subscriber.zone),
+        None if matches!(direction, Direction::Return) => return pass(Reason::Unmanaged, NO_ZONE, NO_RULE),
+        None => (tables.settings(direction).enforce_unmanaged, NO_ZONE),
     };
     block(Reason::Malformed, Action::Drop, enforced, zone, NO_RULE)
 }

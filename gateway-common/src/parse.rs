@@ -5,7 +5,7 @@
 
 use crate::address::Address;
 use crate::frame::Bytes;
-use crate::verdict::Family;
+use crate::verdict::{Direction, Family};
 
 /// SMTP's port, RFC 5321 section 4.5.4.2.
 pub const SMTP: u16 = 25;
@@ -25,6 +25,8 @@ const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
 const TCP: u8 = 6;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -36,6 +38,41 @@ const SHIM6: u8 = 140;
 /// IPv6 extension headers walked; a longer chain is malformed.
 const MAX_EXTENSIONS: usize = 8;
 
+/// The way that frames take, and which TCP among them is looked at. The roles of source and destination follow from it.
+pub trait Road {
+    /// Arriving from subscribers, or leaving toward them.
+    const DIRECTION: Direction;
+
+    /// Whether TCP with that port on the remote side is a [`Segment`].
+    fn concerns(&self, remote_port: u16) -> bool;
+}
+
+/// From subscribers, to port 25.
+#[derive(Debug, Clone, Copy)]
+pub struct Egress;
+
+impl Road for Egress {
+    const DIRECTION: Direction = Direction::Egress;
+
+    #[inline(always)]
+    fn concerns(&self, remote_port: u16) -> bool {
+        remote_port == SMTP
+    }
+}
+
+/// Toward subscribers, from port 25.
+#[derive(Debug, Clone, Copy)]
+pub struct Return;
+
+impl Road for Return {
+    const DIRECTION: Direction = Direction::Return;
+
+    #[inline(always)]
+    fn concerns(&self, remote_port: u16) -> bool {
+        remote_port == SMTP
+    }
+}
+
 /// What a frame is, as far as port 25 is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed {
@@ -45,13 +82,26 @@ pub enum Parsed {
     Malformed {
         /// As far as it was read.
         family: Family,
-        /// The source address; all zeros where it could not be read.
+        /// The subscriber's address (source of egress, destination of return); all zeros where it could not be read.
         subscriber: Address,
         /// Whether it could. (Not an `Option`: its undefined half would not pass the kernel's verifier.)
         known: bool,
     },
-    /// TCP to port 25.
+    /// TCP between a subscriber and port 25, or another port that the [`Road`] is concerned with.
     Smtp(Segment),
+    /// An ICMP or `ICMPv6` message, on the way back only: it may be about a redirected connection.
+    Icmp(Icmp),
+}
+
+/// Where an ICMP message lies, in octets from the frame's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Icmp {
+    /// Where the IP header begins.
+    pub network: usize,
+    /// Where the ICMP header begins.
+    pub transport: usize,
+    /// `ICMPv6`.
+    pub is_ipv6: bool,
 }
 
 impl Segment {
@@ -77,19 +127,23 @@ impl Parsed {
         match self {
             Self::NotSmtp(family) | Self::Malformed { family, .. } => *family,
             Self::Smtp(segment) => segment.subscriber.family(),
+            Self::Icmp(Icmp { is_ipv6: true, .. }) => Family::Ipv6,
+            Self::Icmp(_) => Family::Ipv4,
         }
     }
 }
 
-/// A TCP segment between a subscriber and port 25 of a remote address. Offsets are octets from the frame's start.
+/// A TCP segment between a subscriber and a remote address. Offsets are octets from the frame's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     /// The side that the policy's zones are about.
     pub subscriber: Address,
-    /// The side whose port is 25.
+    /// The other side.
     pub remote: Address,
     /// The subscriber's port, host byte order.
     pub subscriber_port: u16,
+    /// The other side's port, host byte order: 25 on the way from subscribers.
+    pub remote_port: u16,
     /// Where the `PPPoE` header begins, or [`NO_PPPOE`].
     pub pppoe: usize,
     /// Where the IP header begins.
@@ -111,9 +165,9 @@ const MAX_OFFSET: u64 = 0x7fff;
 /// The end of a packet whose length field is 0: the frame alone bounds it.
 pub const OPEN: usize = 0x1_ffff;
 
-/// Walks a frame that arrives from subscribers.
+/// Walks a frame.
 #[inline(always)]
-pub fn parse<B: Bytes + ?Sized>(frame: &B) -> Parsed {
+pub fn parse<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R) -> Parsed {
     let Some(field) = frame.read(12) else { return Parsed::NotSmtp(Family::Other) };
     let mut ethertype = u16::from_be_bytes(field);
     let mut at = 14;
@@ -129,9 +183,9 @@ pub fn parse<B: Bytes + ?Sized>(frame: &B) -> Parsed {
         at = frame.forget(at as u64, 0x1f) as usize;
     }
     match ethertype {
-        IPV4 => ipv4(frame, at, NO_PPPOE),
-        IPV6 => ipv6(frame, at, NO_PPPOE),
-        PPPOE => pppoe(frame, at),
+        IPV4 => ipv4(frame, road, at, NO_PPPOE),
+        IPV6 => ipv6(frame, road, at, NO_PPPOE),
+        PPPOE => pppoe(frame, road, at),
         _ if TAGS.contains(&ethertype) => unreadable(Family::Other),
         _ => Parsed::NotSmtp(Family::Other),
     }
@@ -145,7 +199,7 @@ const fn unreadable(family: Family) -> Parsed {
 
 /// RFC 2516 section 4: six octets, then the PPP protocol, in one octet where its lowest bit is set (RFC 1661 section 2).
 #[inline(always)]
-fn pppoe<B: Bytes + ?Sized>(frame: &B, header: usize) -> Parsed {
+fn pppoe<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, header: usize) -> Parsed {
     let at = header + 6;
     let (protocol, at) = match frame.read(at) {
         Some([short]) if short & 1 == 1 => (u16::from(short), at + 1),
@@ -156,55 +210,64 @@ fn pppoe<B: Bytes + ?Sized>(frame: &B, header: usize) -> Parsed {
     };
     let at = frame.forget(at as u64, 0x3f) as usize;
     match protocol {
-        PPP_IPV4 => ipv4(frame, at, header),
-        PPP_IPV6 => ipv6(frame, at, header),
+        PPP_IPV4 => ipv4(frame, road, at, header),
+        PPP_IPV6 => ipv6(frame, road, at, header),
         _ => Parsed::NotSmtp(Family::Other),
     }
 }
 
 /// RFC 791 section 3.1.
 #[inline(always)]
-fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
+fn ipv4<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize) -> Parsed {
     let not_smtp = Parsed::NotSmtp(Family::Ipv4);
-    let Some(header) = frame.read::<20>(at) else { return ipv4_cut(frame, at) };
-    let subscriber = [header[12], header[13], header[14], header[15]];
-    let malformed =
-        Parsed::Malformed { family: Family::Ipv4, subscriber: Address::ipv4(subscriber), known: true };
+    let Some(header) = frame.read::<20>(at) else { return ipv4_cut::<B, R>(frame, at) };
+    let source = Address::ipv4([header[12], header[13], header[14], header[15]]);
+    let destination = Address::ipv4([header[16], header[17], header[18], header[19]]);
+    let (subscriber, remote) = match R::DIRECTION {
+        Direction::Egress => (source, destination),
+        Direction::Return => (destination, source),
+    };
+    let malformed = Parsed::Malformed { family: Family::Ipv4, subscriber, known: true };
     if header[0] >> 4 != 4 {
         return malformed;
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
+    let header_length = usize::from(header[0] & 0xf) * 4;
+    if is_icmp::<R>(header[9], ICMP) && fragment.trailing_zeros() >= 14 {
+        return Parsed::Icmp(Icmp { network: at, transport: at + header_length, is_ipv6: false });
+    }
     if header[9] != TCP || fragment & 0x1fff != 0 {
         return not_smtp;
     }
-    let header_length = usize::from(header[0] & 0xf) * 4;
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if header_length < 20 || (length != 0 && length < header_length) {
         return malformed;
     }
     let segment = Segment {
-        subscriber: Address::ipv4(subscriber),
-        remote: Address::ipv4([header[16], header[17], header[18], header[19]]),
+        subscriber,
+        remote,
         subscriber_port: 0,
+        remote_port: 0,
         pppoe,
         network: at,
         transport: at + header_length,
         end: if length == 0 { OPEN } else { at + length },
         fragment: fragment & 0x2000 != 0,
     };
-    tcp(frame, segment, Family::Ipv4).unwrap_or(malformed)
+    tcp(frame, road, segment, Family::Ipv4).unwrap_or(malformed)
 }
 
 /// The frame ends inside the IPv4 header: what is left of it may still tell that this is not TCP.
 #[inline(always)]
-fn ipv4_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
+fn ipv4_cut<B: Bytes + ?Sized, R: Road>(frame: &B, at: usize) -> Parsed {
     let right_version = !matches!(frame.read(at), Some([first]) if first >> 4 != 4);
     let later_fragment = frame.read(at + 6).is_some_and(|field| u16::from_be_bytes(field) & 0x1fff != 0);
     let other_protocol = matches!(frame.read(at + 9), Some([protocol]) if protocol != TCP);
     if right_version && (later_fragment || other_protocol) {
         return Parsed::NotSmtp(Family::Ipv4);
     }
-    match frame.read(at + 12) {
+    let subscriber = if matches!(R::DIRECTION, Direction::Egress) { at + 12 } else { at + 16 };
+    match frame.read(subscriber) {
         Some(octets) => {
             Parsed::Malformed { family: Family::Ipv4, subscriber: Address::ipv4(octets), known: true }
         }
@@ -214,13 +277,17 @@ fn ipv4_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
 
 /// RFC 8200 sections 3 and 4.
 #[inline(always)]
-fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
+fn ipv6<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize) -> Parsed {
     let not_smtp = Parsed::NotSmtp(Family::Ipv6);
     let Some([first, _, _, _, high, low, next, _]) = frame.read::<8>(at) else {
-        return ipv6_cut(frame, at);
+        return ipv6_cut::<B, R>(frame, at);
     };
-    let (Some(subscriber), Some(remote)) = (address(frame, at + 8), address(frame, at + 24)) else {
-        return ipv6_cut(frame, at);
+    let (near, far) = match R::DIRECTION {
+        Direction::Egress => (at + 8, at + 24),
+        Direction::Return => (at + 24, at + 8),
+    };
+    let (Some(subscriber), Some(remote)) = (address(frame, near), address(frame, far)) else {
+        return ipv6_cut::<B, R>(frame, at);
     };
     let malformed = Parsed::Malformed { family: Family::Ipv6, subscriber, known: true };
     if first >> 4 != 6 {
@@ -231,6 +298,7 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
         subscriber,
         remote,
         subscriber_port: 0,
+        remote_port: 0,
         pppoe,
         network: at,
         transport: at + 40,
@@ -240,7 +308,10 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
     let mut next = next;
     for _ in 0..MAX_EXTENSIONS {
         if next == TCP {
-            return tcp(frame, segment, Family::Ipv6).unwrap_or(malformed);
+            return tcp(frame, road, segment, Family::Ipv6).unwrap_or(malformed);
+        }
+        if is_icmp::<R>(next, ICMPV6) && !segment.fragment {
+            return Parsed::Icmp(Icmp { network: at, transport: segment.transport, is_ipv6: true });
         }
         if !is_extension(next) {
             return not_smtp;
@@ -267,7 +338,7 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
         next = following;
     }
     match next {
-        TCP => tcp(frame, segment, Family::Ipv6).unwrap_or(malformed),
+        TCP => tcp(frame, road, segment, Family::Ipv6).unwrap_or(malformed),
         _ if is_extension(next) => malformed,
         _ => not_smtp,
     }
@@ -275,13 +346,14 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize, pppoe: usize) -> Parsed {
 
 /// The frame ends inside the IPv6 header.
 #[inline(always)]
-fn ipv6_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
+fn ipv6_cut<B: Bytes + ?Sized, R: Road>(frame: &B, at: usize) -> Parsed {
     let right_version = !matches!(frame.read(at), Some([first]) if first >> 4 != 6);
     let other_protocol = matches!(frame.read(at + 6), Some([next]) if next != TCP && !is_extension(next));
     if right_version && other_protocol {
         return Parsed::NotSmtp(Family::Ipv6);
     }
-    match address(frame, at + 8) {
+    let subscriber = if matches!(R::DIRECTION, Direction::Egress) { at + 8 } else { at + 24 };
+    match address(frame, subscriber) {
         Some(subscriber) => Parsed::Malformed { family: Family::Ipv6, subscriber, known: true },
         None => unreadable(Family::Ipv6),
     }
@@ -290,6 +362,11 @@ fn ipv6_cut<B: Bytes + ?Sized>(frame: &B, at: usize) -> Parsed {
 #[inline(always)]
 fn address<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Address> {
     Some(Address::ipv6(frame.read(at)?, frame.read(at + 8)?))
+}
+
+#[inline(always)]
+const fn is_icmp<R: Road>(protocol: u8, icmp: u8) -> bool {
+    matches!(R::DIRECTION, Direction::Return) && protocol == icmp
 }
 
 /// Headers that say in their first octet what follows them (IANA, IPv6 Extension Header Types, but ESP, which hides it).
@@ -303,14 +380,19 @@ const fn is_extension(next: u8) -> bool {
 
 /// The ports, RFC 9293 section 3.1; `None` where they are beyond the packet.
 #[inline(always)]
-fn tcp<B: Bytes + ?Sized>(frame: &B, segment: Segment, family: Family) -> Option<Parsed> {
+fn tcp<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, segment: Segment, family: Family) -> Option<Parsed> {
     if segment.transport + 4 > segment.end {
         return None;
     }
     let ports: [u8; 4] = frame.read(segment.transport)?;
-    if u16::from_be_bytes([ports[2], ports[3]]) != SMTP {
+    let source = u16::from_be_bytes([ports[0], ports[1]]);
+    let destination = u16::from_be_bytes([ports[2], ports[3]]);
+    let (subscriber_port, remote_port) = match R::DIRECTION {
+        Direction::Egress => (source, destination),
+        Direction::Return => (destination, source),
+    };
+    if !road.concerns(remote_port) {
         return Some(Parsed::NotSmtp(family));
     }
-    let subscriber_port = u16::from_be_bytes([ports[0], ports[1]]);
-    Some(Parsed::Smtp(Segment { subscriber_port, ..segment }))
+    Some(Parsed::Smtp(Segment { subscriber_port, remote_port, ..segment }))
 }

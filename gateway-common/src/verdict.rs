@@ -91,6 +91,36 @@ words! {
 }
 
 words! {
+    /// Whether packets from port 25 toward a zone's subscribers meet the policy.
+    ReturnPath {
+        /// They pass unseen.
+        Off = "off",
+        /// Decide and count, let everything pass.
+        Monitor = "monitor",
+        /// Decide, count and carry out.
+        Enforce = "enforce",
+    }
+}
+
+words! {
+    /// What happened to a redirected connection, or to one that could not be.
+    FlowEvent {
+        /// A SYN was redirected, and an entry made.
+        Opened = "opened",
+        /// Both sides have heard of each other.
+        Established = "established",
+        /// Reset: the subscriber's port is in use for another destination.
+        Conflict = "conflict",
+        /// Reset: there is no room for another established connection.
+        Full = "full",
+        /// Dropped: a packet of no known connection, and no SYN.
+        Stray = "stray",
+        /// An ICMP error about a redirected packet, in the words of the original one.
+        Icmp = "icmp",
+    }
+}
+
+words! {
     /// The network protocol of a frame, as a metric label.
     Family {
         /// `EtherType` 0x0800.

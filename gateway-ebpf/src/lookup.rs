@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use gate25_common::abi::{Active, Cell, CellKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::decide::{Lookup, Settings};
+use gate25_common::verdict::Direction;
 
 /// One generation; read once a packet, so that no packet sees two.
 pub(crate) struct Generation(Active);
@@ -50,12 +51,12 @@ impl Lookup for Generation {
     }
 
     #[inline(always)]
-    fn settings(&self) -> Settings {
+    fn settings(&self, direction: Direction) -> Settings {
         let unmanaged = maps::UNMANAGED.load();
         Settings {
             block_unmanaged: unmanaged > 0,
             enforce_unmanaged: unmanaged == 2,
-            any_enforced: self.0.any_enforced(),
+            any_enforced: self.0.any_enforced(direction),
         }
     }
 }

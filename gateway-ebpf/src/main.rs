@@ -25,8 +25,8 @@ use frame::{Linear, Whole};
 use gate25_common::answer;
 use gate25_common::decide::decide;
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{LINK_HEADERS, Parsed, Segment, parse};
-use gate25_common::verdict::{Action, Family, Verdict};
+use gate25_common::parse::{Egress, LINK_HEADERS, Parsed, Segment, parse};
+use gate25_common::verdict::{Action, Direction, Family, Verdict};
 use lookup::Generation;
 
 /// Every packet that arrives on the interface. (Inlined into the entry that `xdp` makes: a call would cost 8 ns.)
@@ -34,7 +34,7 @@ use lookup::Generation;
 #[inline(always)]
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::new(&ctx);
-    let segment = match parse(&linear) {
+    let segment = match parse(&linear, &Egress) {
         Parsed::Smtp(segment) => segment,
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
             return not_smtp(&linear, family);
@@ -54,7 +54,7 @@ pub fn gate25(ctx: XdpContext) -> u32 {
 fn whole_frame(ctx: &XdpContext, cut: &Parsed) -> Result<Segment, u32> {
     let linear = Linear::new(ctx);
     let Some(whole) = Whole::of_several(ctx, &linear) else { return Err(other(&linear, cut)) };
-    match parse(&whole) {
+    match parse(&whole, &Egress) {
         Parsed::Smtp(segment) => Ok(segment),
         parsed => Err(other(&linear, &parsed)),
     }
@@ -82,7 +82,7 @@ fn smtp(ctx: &XdpContext, segment: &Segment) -> u32 {
     let bytes = linear.length();
     let segment = &segment.with_forgotten_offsets(linear);
     let attempt = is_new_attempt(ctx, linear, segment);
-    let verdict = decide(&Parsed::Smtp(*segment), &Generation::in_force());
+    let verdict = decide(&Parsed::Smtp(*segment), Direction::Egress, &Generation::in_force());
     let (verdict, code) = act(ctx, linear, segment, verdict);
     record::verdict(&verdict, segment.subscriber.family(), bytes, attempt);
     info!(ctx, "port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
@@ -125,7 +125,7 @@ fn act(ctx: &XdpContext, linear: &Linear, segment: &Segment, verdict: Verdict) -
 /// What cannot be read.
 #[inline(always)]
 fn blocked(linear: &Linear, malformed: &Parsed) -> u32 {
-    let verdict = decide(malformed, &Generation::in_force());
+    let verdict = decide(malformed, Direction::Egress, &Generation::in_force());
     record::verdict(&verdict, malformed.family(), linear.length(), false);
     if verdict.enforced { XDP_DROP } else { XDP_PASS }
 }

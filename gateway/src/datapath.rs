@@ -12,6 +12,7 @@
 
 pub mod attach;
 pub mod fault;
+pub mod flows;
 pub mod install;
 pub mod netlink;
 pub mod object;

@@ -12,10 +12,11 @@ pub mod yaml;
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
+use std::net::{SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 
 pub use files::{Loaded, Refused, load};
-pub use gate25_common::verdict::{Action, Mode};
+pub use gate25_common::verdict::{Action, Mode, ReturnPath};
 pub use problem::Problem;
 
 /// Everything an operator wants enforced, checked and with all lists read. The order of entries has no meaning.
@@ -53,8 +54,34 @@ pub struct Zone {
     pub subscribers: Vec<IpNetwork>,
     /// Whether blocks are carried out.
     pub mode: Mode,
-    /// What a blocked connection gets: `drop` or `reset`.
+    /// What a blocked connection gets.
     pub action: Action,
+    /// Whether the way back is looked at.
+    pub return_path: ReturnPath,
+    /// With [`Action::Relay`], where connections go; a family without an endpoint gets a reset.
+    pub relay_to: Endpoints,
+    /// With [`Action::Notice`], where connections go and what is said there.
+    pub notice: Option<Notice>,
+}
+
+/// At most one endpoint a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Endpoints {
+    /// For IPv4.
+    pub ipv4: Option<SocketAddrV4>,
+    /// For IPv6.
+    pub ipv6: Option<SocketAddrV6>,
+}
+
+/// `notice` of a zone (contract section 1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notice {
+    /// Where the responder listens; a family without an endpoint gets a reset.
+    pub address: Endpoints,
+    /// What to use instead, as people say it: printable ASCII, one line.
+    pub submission: Option<String>,
+    /// Where to read more: printable ASCII, one word.
+    pub url: Option<String>,
 }
 
 /// An approved relay: every subscriber of its zones may connect.

@@ -1,10 +1,10 @@
 //! What a policy compiles to: the very tables that the kernel reads, in memory. `explain` decides over them, the
 //! datapath installs them.
 
-use gate25_common::abi::{Cell, CellKey, Subscriber};
+use gate25_common::abi::{Cell, CellKey, Subscriber, Target};
 use gate25_common::address::Address;
 use gate25_common::decide::{Lookup, Settings};
-use gate25_common::verdict::RuleKind;
+use gate25_common::verdict::{Direction, RuleKind};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -19,8 +19,14 @@ pub struct Tables {
     pub destinations: Prefixes<u32>,
     /// The rules by class of subscribers and destinations.
     pub cells: HashMap<CellKey, Cell>,
+    /// Where connections of a zone that redirects go, by slot.
+    pub targets: HashMap<u32, Target>,
     /// Whether any zone enforces.
     pub any_enforced: bool,
+    /// Whether any zone enforces its return path.
+    pub any_return_enforced: bool,
+    /// Whether packets toward subscribers must be looked at: some zone redirects, or has a return path that is not off.
+    pub needs_return: bool,
     /// Zone ids by slot.
     pub zones: HashMap<u32, String>,
     /// Rules by number.
@@ -114,11 +120,11 @@ pub struct View<'a> {
 
 impl Lookup for View<'_> {
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
-        self.tables.subscribers.get(to_ip(address))
+        self.tables.subscribers.get(address.into())
     }
 
     fn destination(&self, address: Address) -> Option<u32> {
-        self.tables.destinations.get(to_ip(address))
+        self.tables.destinations.get(address.into())
     }
 
     fn cell(&self, key: CellKey) -> Option<Cell> {
@@ -129,20 +135,14 @@ impl Lookup for View<'_> {
         self.now
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self, direction: Direction) -> Settings {
         Settings {
             block_unmanaged: self.block_unmanaged,
             enforce_unmanaged: self.block_unmanaged,
-            any_enforced: self.tables.any_enforced,
+            any_enforced: match direction {
+                Direction::Egress => self.tables.any_enforced,
+                Direction::Return => self.tables.any_return_enforced,
+            },
         }
-    }
-}
-
-fn to_ip(address: Address) -> IpAddr {
-    if address.is_ipv6() {
-        let octets = address.ipv6_halves().concat();
-        IpAddr::V6(<[u8; 16]>::try_from(octets).map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from))
-    } else {
-        IpAddr::V4(address.ipv4_octets().into())
     }
 }

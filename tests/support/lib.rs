@@ -31,10 +31,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder of the workspace.
+/// The folder of the workspace: where cargo runs this, or else where it was compiled (a clone that was moved, with its
+/// `target`, keeps binaries of the old place).
 #[must_use]
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let member = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&member).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// The command under test: `GATE25_BIN`, or else the release build.

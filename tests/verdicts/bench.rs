@@ -13,8 +13,8 @@ use gate25_common::abi::{Cell, CellKey, NO_RULE, NO_ZONE, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::answer;
 use gate25_common::decide::{Lookup, Settings, decide};
-use gate25_common::parse::{Parsed, parse};
-use gate25_common::verdict::{Action, Reason, Verdict};
+use gate25_common::parse::{Egress, Parsed, parse};
+use gate25_common::verdict::{Action, Direction, Reason, Verdict};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -50,8 +50,8 @@ impl Host {
 
     /// The verdict on a frame at a reading of the boot clock, with the action that can be done.
     pub(crate) fn verdict(&self, frame: &[u8], now: u64) -> Verdict {
-        let parsed = parse(frame);
-        let verdict = decide(&parsed, &Lens { host: self, now });
+        let parsed = parse(frame, &Egress);
+        let verdict = decide(&parsed, Direction::Egress, &Lens { host: self, now });
         match &parsed {
             Parsed::Smtp(segment)
                 if verdict.action == Action::Reset && answer::reset(frame, segment).is_none() =>
@@ -285,7 +285,10 @@ impl Lookup for Lens<'_> {
         self.now
     }
 
-    fn settings(&self) -> Settings {
-        Settings { enforce_unmanaged: self.host.unmanaged == Unmanaged::Block, ..self.view().settings() }
+    fn settings(&self, direction: Direction) -> Settings {
+        Settings {
+            enforce_unmanaged: self.host.unmanaged == Unmanaged::Block,
+            ..self.view().settings(direction)
+        }
     }
 }

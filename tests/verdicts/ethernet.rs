@@ -4,7 +4,7 @@ use crate::bench::{Bench, Row, row};
 use crate::expect::{malformed, not_smtp, relay, reset};
 use crate::frames::{ipv4, ipv6, plain, relayed, relayed_v6, syn};
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{Parsed, parse};
+use gate25_common::parse::{Egress, Parsed, parse};
 use gate25_common::verdict::Family;
 use gate25_common::verdict::Reason::Default;
 use gate25_tests::packet::{Link, Payload, Ppp, Tcp, arp};
@@ -148,6 +148,6 @@ fn below_the_header() {
     for length in 0..14 {
         let cut = &frame[..length];
         assert_eq!(cut.length(), length);
-        assert_eq!(parse(cut), Parsed::NotSmtp(Family::Other), "{length} octets");
+        assert_eq!(parse(cut, &Egress), Parsed::NotSmtp(Family::Other), "{length} octets");
     }
 }

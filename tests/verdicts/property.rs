@@ -11,7 +11,7 @@ use gate25::datapath::object::Unmanaged;
 use gate25::datapath::testrun::Code;
 use gate25::policy::Policy;
 use gate25::policy::compile::Clock;
-use gate25_common::parse::{Parsed, parse};
+use gate25_common::parse::{Egress, Parsed, parse};
 use gate25_common::verdict::{Action, Reason, Verdict};
 use gate25_tests::packet::{Link, Tcp, packet};
 use jiff::SignedDuration;
@@ -138,7 +138,7 @@ fn agrees_with_host(bench: &mut Bench, frame: &[u8], seen: &mut Seen) -> TestCas
     };
     prop_assert_eq!(run.code, code);
     prop_assert_eq!((after.0 - before.0, after.1 - before.1), (1, frame.len().min(LINEAR) as u64));
-    if let (Code::Tx, Parsed::Smtp(segment)) = (code, parse(frame)) {
+    if let (Code::Tx, Parsed::Smtp(segment)) = (code, parse(frame, &Egress)) {
         seen.answers += 1;
         dissect(&run.frame[segment.network..]);
     } else {

@@ -1,6 +1,8 @@
 //! Random policies and frames, all drawn from sixteen addresses, so that everything overlaps.
 
-use gate25::policy::{Action, Block, Exception, Kind, Mode, Policy, Relay, Scope, Zone};
+use gate25::policy::{
+    Action, Block, Endpoints, Exception, Kind, Mode, Policy, Relay, ReturnPath, Scope, Zone,
+};
 use gate25_tests::packet::{Extension, Ipv4, Ipv6, Link, Payload, Ppp, Tcp, udp};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::{SignedDuration, Timestamp};
@@ -95,7 +97,15 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
                 subscribers.retain(|prefix| taken.insert(*prefix));
                 let mode = if enforce { Mode::Enforce } else { Mode::Monitor };
                 let action = if reset { Action::Reset } else { Action::Drop };
-                policy.zones.push(Zone { id: format!("z{number}"), subscribers, mode, action });
+                policy.zones.push(Zone {
+                    id: format!("z{number}"),
+                    subscribers,
+                    mode,
+                    action,
+                    return_path: ReturnPath::Off,
+                    relay_to: Endpoints::default(),
+                    notice: None,
+                });
             }
             let zones = policy.zones.len();
             for (chosen, addresses) in relays {

@@ -6,7 +6,7 @@ use crate::policy::{Policy, Scope};
 use crate::tables::{Rule, View};
 use gate25_common::address::Address;
 use gate25_common::decide::decide;
-use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, Segment};
+use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
 use gate25_common::verdict::{Direction, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
@@ -71,7 +71,11 @@ fn judge(
     at: Timestamp,
 ) -> Result<(Verdict, Option<String>, Option<Rule>), TooLarge> {
     let tables = compile(policy, Clock::standing_at(at), true, |zone| zone as u32 + 1)?;
-    let verdict = decide(&connection(from, to), &View { tables: &tables, now: 0, block_unmanaged: false });
+    let verdict = decide(
+        &connection(from, to),
+        Direction::Egress,
+        &View { tables: &tables, now: 0, block_unmanaged: false },
+    );
     Ok((verdict, tables.zones.get(&verdict.zone).cloned(), tables.rules.get(&verdict.rule).cloned()))
 }
 
@@ -80,6 +84,7 @@ fn connection(from: IpAddr, to: IpAddr) -> Parsed {
         subscriber: Address::from(from),
         remote: Address::from(to),
         subscriber_port: 0,
+        remote_port: SMTP,
         pppoe: NO_PPPOE,
         network: 0,
         transport: 0,

@@ -58,8 +58,8 @@ impl Store {
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
     /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
-        let next =
-            Active::new(self.active()?.generation().wrapping_add(1) & (u32::MAX >> 1), tables.any_enforced);
+        let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 2);
+        let next = Active::new(generation, tables.any_enforced, tables.any_return_enforced);
         self.add_rules(tables)?;
         let slot = next.slot();
         fill_prefixes::<[u8; 4], Subscriber>(

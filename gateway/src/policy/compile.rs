@@ -13,7 +13,9 @@ use super::{Mode, Policy};
 use crate::tables::Tables;
 use cells::{Compiler, Scopes, is_everywhere};
 use classes::{Classes, Sweep};
-use gate25_common::abi::{ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, Subscriber};
+use gate25_common::abi::{
+    ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, HAS_ANY, HAS_PAIRS, Subscriber,
+};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use rules::{active, applies, names};
@@ -129,16 +131,16 @@ pub fn compile(
         Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, clock };
     let marks = compiler.cells(&mut tables.cells)?;
     for (prefix, zone, class) in subscribers {
+        let has_any =
+            u8::from(tables.cells.contains_key(&CellKey { subscribers: class, destinations: any(prefix) }));
         let entry = Subscriber {
             zone: slot_of(zone),
             class,
             scope: scopes.of[zone],
             mode: mode(zone) as u8,
             action: policy.zones[zone].action as u8,
-            has_any: u8::from(
-                tables.cells.contains_key(&CellKey { subscribers: class, destinations: any(prefix) }),
-            ),
-            has_pairs: u8::from(marks.contains(&class)),
+            return_path: policy.zones[zone].return_path as u8,
+            cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
         };
         tables.subscribers.insert(prefix, entry);
     }

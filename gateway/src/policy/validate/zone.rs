@@ -4,7 +4,7 @@ use super::fields::{Role, id, prefixes, word};
 use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most};
 use crate::policy::document;
 use crate::policy::problem::{Report, Why};
-use crate::policy::{Action, Mode, Zone};
+use crate::policy::{Action, Endpoints, Mode, ReturnPath, Zone};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -40,6 +40,9 @@ pub(super) fn zones<'a>(
                 mode: word(check, &format!("{place}.mode"), written.mode.as_deref(), MODES)
                     .unwrap_or(Mode::Monitor),
                 action: action(check, &format!("{place}.action"), written.action.as_deref()),
+                return_path: ReturnPath::Off,
+                relay_to: Endpoints::default(),
+                notice: None,
             };
             later(check, &place, written);
             if let Some(id) = written.id.as_deref().filter(|id| *id == zone.id && !id.is_empty()) {
