@@ -42,9 +42,9 @@ fn main() -> Result<()> {
     fs::write(&file, POLICY)?;
     let policy = policy::load(&file).map_err(|refused| anyhow::anyhow!("{:?}", refused.problems))?.policy;
     let tables = compile(&policy, clock::now(), true, |zone| zone as u32 + 1)?;
-    let mut runner = Runner::unobserved(Unmanaged::Pass)?;
+    let mut runner = Runner::unobserved(&[Direction::Egress], Unmanaged::Pass)?;
     runner.install(&tables)?;
-    let gate = runner.program()?;
+    let gate = runner.xdp()?;
     let empty = load(PASS)?;
 
     println!("{}\n", fs::read_to_string("/proc/version")?.trim());

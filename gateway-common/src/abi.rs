@@ -98,6 +98,20 @@ pub struct FlowKey {
     pub is_ipv6: u32,
 }
 
+impl Target {
+    /// Address and port in a family.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, is_ipv6: bool) -> Option<(Address, u16)> {
+        let (address, port) = if is_ipv6 {
+            (Address::from_words(self.ipv6, true), self.ipv6_port)
+        } else {
+            (Address::ipv4(self.ipv4), self.ipv4_port)
+        };
+        if port == 0 { None } else { Some((address, port)) }
+    }
+}
+
 impl FlowKey {
     /// Of a subscriber's address and port.
     #[inline(always)]
@@ -133,21 +147,31 @@ pub struct Flow {
     pub reason: u8,
     /// An [`Action`].
     pub action: u8,
-    /// Bits: [`Flow::ANSWERED`] and its sisters.
-    pub state: u8,
+    /// What the subscriber said: [`Flow::DONE`], [`Flow::RESET`]. Only the XDP program writes it.
+    pub from_subscriber: u8,
+    /// What the target said: the same, and [`Flow::ANSWERED`]. Only the TC program writes it.
+    pub from_target: u8,
     /// Zeros.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
 }
 
 impl Flow {
-    /// The target's SYN-ACK was seen, and `acknowledges` is of it.
-    pub const ANSWERED: u8 = 1;
-    /// The subscriber sent a FIN.
-    pub const SUBSCRIBER_DONE: u8 = 2;
-    /// The target sent a FIN.
-    pub const TARGET_DONE: u8 = 4;
-    /// Either side sent a RST.
-    pub const RESET: u8 = 8;
+    /// A FIN was seen.
+    pub const DONE: u8 = 1;
+    /// A RST was seen.
+    pub const RESET: u8 = 2;
+    /// The SYN-ACK was seen, and `acknowledges` is of it.
+    pub const ANSWERED: u8 = 4;
+}
+
+/// The gateway's own addresses on an interface, for what it says in its own name. Zeros: it has none of that family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Gateway {
+    /// As [`Address::words`].
+    pub ipv6: [u64; 2],
+    /// As the first word of [`Address::words`].
+    pub ipv4: u64,
 }
 
 /// Redirected connections whose subscriber has answered the target's SYN-ACK, and that nobody has begun to close.
@@ -346,6 +370,7 @@ const _: () = {
     assert!(size_of::<Target>() == 24);
     assert!(size_of::<FlowKey>() == 24);
     assert!(size_of::<Flow>() == 64);
+    assert!(size_of::<Gateway>() == 24);
     assert!(size_of::<CellKey>() == 8);
     assert!(size_of::<Cell>() == 40);
     assert!(size_of::<Count>() == 24);
@@ -368,7 +393,8 @@ const _: () = {
 mod pod {
     //! aya's word for "any bit pattern, no padding": each type above has only integers and no hole.
     use super::{
-        Active, Cell, CellKey, Flow, FlowKey, Passed, RuleCount, Subscriber, Target, Trace, ZoneCounts,
+        Active, Cell, CellKey, Flow, FlowKey, Gateway, Passed, RuleCount, Subscriber, Target, Trace,
+        ZoneCounts,
     };
 
     // SAFETY: repr(C), integers only, no padding (sizes asserted above).
@@ -393,4 +419,6 @@ mod pod {
     unsafe impl aya::Pod for FlowKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Flow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Gateway {}
 }

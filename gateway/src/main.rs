@@ -65,7 +65,14 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Replay { policy, at, json, capture, .. } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            replay::replay(&load(&policy)?, at, &capture, json, &mut out)?;
+            replay::replay(
+                &load(&policy)?,
+                at,
+                gate25_common::verdict::Direction::Egress,
+                &capture,
+                json,
+                &mut out,
+            )?;
         }
     }
     out.flush()?;

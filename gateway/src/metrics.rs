@@ -2,7 +2,6 @@
 
 use crate::datapath::snapshot::{Row, Snapshot};
 use crate::status::Status;
-use gate25_common::verdict::Direction;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 type Result<T> = prometheus::Result<T>;
@@ -51,6 +50,14 @@ impl Page {
             self.counter("gate25_actions_total", "Blocks carried out, by action.", &["interface", "action"])?;
         for (interface, action, count) in &snapshot.actions {
             actions.with_label_values(&[interface, action.label()]).inc_by(*count);
+        }
+        let events = self.counter(
+            "gate25_flow_events_total",
+            "What happened to redirected connections.",
+            &["interface", "event"],
+        )?;
+        for (interface, event, count) in &snapshot.flow_events {
+            events.with_label_values(&[interface, event.label()]).inc_by(*count);
         }
         Ok(())
     }
@@ -124,7 +131,7 @@ impl Page {
 fn labels<'a>(row: &'a Row, zone: &'a str) -> [&'a str; 7] {
     [
         row.interface.as_str(),
-        Direction::Egress.label(),
+        row.direction.label(),
         row.family.label(),
         zone,
         row.decision.label(),

@@ -14,6 +14,7 @@ use crate::policy::{Loaded, Policy};
 use crate::status::Shared;
 use crate::watch::Watch;
 use aya::Ebpf;
+use gate25_common::verdict::Direction;
 use jiff::Timestamp;
 use std::time::Instant;
 
@@ -54,7 +55,8 @@ impl Controller {
                 (Unmanaged::Block, true) => object::Unmanaged::Block,
             };
             let pins = Some((pins, interface.name.as_str()));
-            programs.push(object::load(&Options { pins, unmanaged, replay: false, log })?);
+            programs
+                .push(object::load(&[Direction::Egress], &Options { pins, unmanaged, replay: false, log })?);
         }
         let mut controller = Self {
             config: config.clone(),

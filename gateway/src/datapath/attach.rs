@@ -59,7 +59,7 @@ pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
 
 /// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
 pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
-    let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
+    let program = object::xdp(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
     let program = program.map_err(|error| Fault::kernel("program", error))?;
     let failed = |error: std::io::Error| Fault::kernel(format!("link of {name}"), error);
     let (link, fresh) = match place(name, mode, pins)? {
