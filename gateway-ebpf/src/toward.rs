@@ -11,7 +11,6 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::bpf_skb_store_bytes;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use aya_log_ebpf::info;
 use gate25_common::answer::{self, TO_FLAGS};
 use gate25_common::decide::decide;
 use gate25_common::frame::Bytes;
@@ -117,7 +116,6 @@ fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
 fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
     let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &Generation::in_force());
     record::verdict(&verdict, DIRECTION, family(segment), ctx.len() as usize, attempt);
-    info!(ctx, "from port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
     if verdict.enforced { DROP } else { PASS }
 }
 

@@ -1,6 +1,7 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
 mod start;
+mod toward;
 
 use crate::clock;
 use crate::config::Config;
@@ -8,6 +9,7 @@ use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::install::Store;
 use crate::datapath::pins::{Lock, Pins};
+use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
@@ -35,6 +37,9 @@ pub enum Input {
 /// How often files, clocks and attachments are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long this node's addresses are taken for the same.
+const NAMES_HOLD: Duration = Duration::from_secs(2);
+
 /// How long a refused recompile waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -46,6 +51,10 @@ pub struct Controller {
     store: Store,
     slots: Slots,
     attachments: Vec<Attachment>,
+    /// Of the first interfaces, or of none.
+    return_paths: Vec<ReturnPath>,
+    /// When this node's addresses are looked at again.
+    names_until: Instant,
     /// Nobody else works below `pin` meanwhile.
     _lock: Lock,
     status: Shared,
@@ -114,6 +123,10 @@ impl Controller {
                 self.recompile();
             }
         }
+        if Instant::now() >= self.names_until {
+            self.name_gateways();
+            self.names_until = Instant::now() + NAMES_HOLD;
+        }
         self.look_at_attachments();
     }
 
@@ -161,7 +174,15 @@ impl Controller {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
         let tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        if tables.needs_return {
+            self.open_return_paths()?;
+        }
         let active = self.store.install(&tables)?;
+        if !tables.needs_return
+            && let Err(fault) = self.close_return_paths()
+        {
+            warn!("{fault}: packets toward subscribers are looked at in vain");
+        }
         self.compiled = clock;
         self.next_change = next_change(policy, clock.wall);
         info!(
@@ -197,7 +218,12 @@ impl Controller {
             .iter()
             .zip(&self.config.interfaces)
             .map(|(attachment, interface)| {
-                let why = attachment.fault();
+                let why = attachment.fault().or_else(|| {
+                    self.return_paths
+                        .iter()
+                        .filter(|path| path.name() == interface.name)
+                        .find_map(ReturnPath::fault)
+                });
                 Interface { name: interface.name.clone(), mode: interface.mode, attached: why.is_none(), why }
             })
             .collect();

@@ -5,5 +5,7 @@ use gate25_common::verdict::Direction;
 
 #[test]
 fn loads() {
-    if let Err(fault) = Runner::new(&[Direction::Return], Unmanaged::Pass) { panic!("{fault}"); }
+    if let Err(fault) = Runner::new(&[Direction::Return], Unmanaged::Pass) {
+        panic!("{fault}");
+    }
 }

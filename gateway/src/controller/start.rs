@@ -65,12 +65,15 @@ impl Controller {
             store: Store::pinned(pins)?,
             slots: Slots::pinned(pins)?,
             attachments: Vec::new(),
+            return_paths: Vec::new(),
+            names_until: Instant::now(),
             _lock: lock,
             status,
             compiled: clock::now(),
             next_change: None,
             not_before: Instant::now(),
         };
+        controller.name_gateways();
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         controller.put_into_force(&policy, Some(Timestamp::now()))?;
         controller.policy = policy;

@@ -91,6 +91,7 @@ fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> 
     pins.make(&pins.links())?;
     pins.make(&pins.programs())?;
     pins.make(&pins.return_links())?;
+    pins.make(&pins.return_filters())?;
     let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
     Ok(shared.chain(OWN.iter().map(|name| (*name, own.join(name)))).collect())
 }

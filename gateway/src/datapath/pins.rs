@@ -103,6 +103,18 @@ impl Pins {
         self.return_links().join(encode(name))
     }
 
+    /// The programs of the way back that clsact has.
+    #[must_use]
+    pub fn return_filters(&self) -> PathBuf {
+        self.root.join("return-filters")
+    }
+
+    /// An interface's program of the way back, where clsact has it.
+    #[must_use]
+    pub fn return_filter(&self, name: &str) -> PathBuf {
+        self.return_filters().join(encode(name))
+    }
+
     fn abi(&self) -> PathBuf {
         self.root.join(format!("abi{ABI_VERSION}"))
     }
@@ -182,7 +194,7 @@ pub struct Lock {
 fn is_ours(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let abi = name.strip_prefix("abi").is_some_and(|version| version.parse::<u32>().is_ok());
-    abi || ["links", "return-links", "programs"].contains(&name.as_ref())
+    abi || ["links", "return-links", "return-filters", "programs"].contains(&name.as_ref())
 }
 
 /// bpffs takes no dot in a name; an interface's name has no colon.

@@ -51,7 +51,7 @@ pub struct Counters {
 }
 
 /// The maps of an interface.
-pub(super) struct Own {
+pub struct Own {
     passed: PerCpuArray<MapData, Passed>,
     counts: PerCpuArray<MapData, ZoneCounts>,
     actions: PerCpuArray<MapData, u64>,
@@ -97,7 +97,7 @@ fn open(path: &Path) -> Result<Map, Fault> {
 
 impl Own {
     /// The pinned ones of an interface.
-    pub(super) fn pinned(pins: &Pins, name: &str) -> Result<Self, Fault> {
+    pub fn pinned(pins: &Pins, name: &str) -> Result<Self, Fault> {
         let [passed, counts, actions, flow_events, gateway] = OWN.map(|map| pins.interface(name).join(map));
         Self::new([open(&passed)?, open(&counts)?, open(&actions)?, open(&flow_events)?, open(&gateway)?])
     }
@@ -121,7 +121,7 @@ impl Own {
     }
 
     /// Says from which addresses the program speaks in its own name.
-    pub(super) fn name_gateway(&mut self, gateway: Gateway) -> Result<(), Fault> {
+    pub fn name_gateway(&mut self, gateway: Gateway) -> Result<(), Fault> {
         self.gateway.set(0, gateway, 0).map_err(fault)
     }
 
