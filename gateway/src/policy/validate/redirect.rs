@@ -9,10 +9,9 @@ use std::net::SocketAddr;
 /// The most octets of a text that goes into a greeting, whose lines have at most 512 (RFC 5321 section 4.5.3.1.5).
 const MAX_TEXT: usize = 200;
 
-const RELAY_BREAKS: &str = "mail of other domains fails SPF at its receivers, logging in at other servers and their \
-    STARTTLS names fail since the client meets another server, redirection without consent may be against the law (a \
-    European regulator ruled it a breach of net neutrality), and the relay's answers must come back across this gateway \
-    to the same interface";
+const RELAY_BREAKS: &str = "makes mail of other domains fail SPF at its receivers, makes authentication and STARTTLS names \
+    of third-party servers fail since they are not whom the client meets, may be against the law (a European regulator \
+    ruled transparent redirection a breach of net neutrality), and needs a way back across the same interface";
 
 /// `relay_to` of the zone at `place`; `action` is its word, if it has a known one.
 pub(super) fn relay_to(
@@ -146,7 +145,7 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
             let value = endpoint.to_string();
             if let Some(prefix) = zone.subscribers.iter().find(|prefix| prefix.contains(endpoint.ip())) {
                 let cause = format!(
-                    "is inside the zone's own {prefix}: its answers would not cross the interface again, or loop"
+                    "is inside the zone's own {prefix}, so its answers would not cross the interface again, or would loop"
                 );
                 check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
             }
