@@ -53,7 +53,8 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
   gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
 
-It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node.")]
+It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections
+that were redirected, whose answers pass.")]
     Explain(Explain),
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:

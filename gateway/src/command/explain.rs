@@ -7,7 +7,7 @@ use crate::tables::{Rule, View};
 use gate25_common::address::Address;
 use gate25_common::decide::decide;
 use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
-use gate25_common::verdict::{Action, Direction, Verdict};
+use gate25_common::verdict::{Action, Direction, Reason, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -137,6 +137,11 @@ impl fmt::Display for Explanation {
         } else {
             [("from", self.from.to_string()), ("to", format!("{} port 25", self.to))]
         };
+        let unseen = if is_return && self.reason == Reason::Unmanaged.label() {
+            ", in no zone that looks at the way back"
+        } else {
+            ""
+        };
         let target = self.target.map_or_else(String::new, |target| format!(", to {target}"));
         let rows = [
             ("at", self.at.to_string()),
@@ -144,7 +149,7 @@ impl fmt::Display for Explanation {
             ("zone", self.zone.clone().unwrap_or_else(none)),
             ("verdict", format!("{}{carried_out}", self.verdict)),
             ("action", format!("{}{target}", self.action)),
-            ("reason", self.reason.to_owned()),
+            ("reason", format!("{}{unseen}", self.reason)),
             ("rule", self.rule.clone().unwrap_or_else(none)),
             ("until", or_none(self.until)),
             ("next change", or_none(self.next_change)),
