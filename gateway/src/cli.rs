@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config, Events, Interface, Unmanaged};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gate25_common::verdict;
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -50,8 +51,10 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
     #[command(after_help = "Examples:
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
+  gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
 
-It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node.")]
+It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections
+that were redirected, whose answers pass.")]
     Explain(Explain),
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
@@ -89,6 +92,17 @@ pub enum Format {
 pub enum Direction {
     /// From subscribers to port 25
     Egress,
+    /// From port 25 toward subscribers
+    Return,
+}
+
+impl From<Direction> for verdict::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Egress => Self::Egress,
+            Direction::Return => Self::Return,
+        }
+    }
 }
 
 /// `explain`.
@@ -106,7 +120,7 @@ pub struct Explain {
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
-    /// Which way the connection goes (the way back comes with a later version)
+    /// Which way the packets go; --from is the subscriber all the same
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,
     /// One JSON object

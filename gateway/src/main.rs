@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
-use gate25::cli::{Cli, Command, Explain};
+use gate25::cli::{Cli, Command, Direction, Explain};
 use gate25::command::{check, detach, explain, replay, run};
 use gate25::controller::Failure;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
@@ -47,7 +47,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Explain(Explain { policy, from, to, at, json, .. }) => {
+        Command::Explain(Explain { policy, from, to, at, direction, json }) => {
             let at = at.unwrap_or_else(Timestamp::now);
             if from.is_ipv4() != to.is_ipv4() {
                 return Err(anyhow::anyhow!(
@@ -55,13 +55,23 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 )
                 .into());
             }
-            let explanation = explain::explain(&load(&policy)?, from, to, at)?;
+            let explanation = explain::explain(
+                &load(&policy)?,
+                explain::Path { subscriber: from, remote: to, direction: direction.into() },
+                at,
+            )?;
             if json {
                 serde_json::to_writer(&mut out, &explanation)?;
                 writeln!(out)?;
             } else {
                 write!(out, "{explanation}")?;
             }
+        }
+        Command::Replay { direction: Direction::Return, .. } => {
+            return Err(anyhow::anyhow!(
+                "direction: return: is not replayed yet (leave --direction out; explain knows the way back)"
+            )
+            .into());
         }
         Command::Replay { policy, at, json, capture, .. } => {
             let at = at.unwrap_or_else(Timestamp::now);
