@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
-use gate25::cli::{Cli, Command, Direction, Explain};
+use gate25::cli::{Cli, Command, Explain};
 use gate25::command::{check, detach, explain, replay, run};
 use gate25::controller::Failure;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
@@ -67,22 +67,9 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 write!(out, "{explanation}")?;
             }
         }
-        Command::Replay { direction: Direction::Return, .. } => {
-            return Err(anyhow::anyhow!(
-                "direction: return: is not replayed yet (leave --direction out; explain knows the way back)"
-            )
-            .into());
-        }
-        Command::Replay { policy, at, json, capture, .. } => {
+        Command::Replay { policy, at, direction, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            replay::replay(
-                &load(&policy)?,
-                at,
-                gate25_common::verdict::Direction::Egress,
-                &capture,
-                json,
-                &mut out,
-            )?;
+            replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
         }
     }
     out.flush()?;
