@@ -1,6 +1,8 @@
 //! The packet as the program may read it.
 
-use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::helpers::generated::{
+    bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use gate25_common::frame::Bytes;
 
@@ -187,12 +189,7 @@ impl<'a> Scattered<'a> {
 impl Bytes for Scattered<'_> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let mut octets = [0; N];
-        let skb = self.ctx.skb.skb;
-        // SAFETY: the helper writes N octets, or says that it did not.
-        let status =
-            unsafe { bpf_skb_load_bytes(skb.cast(), offset as u32, octets.as_mut_ptr().cast(), N as u32) };
-        if status == 0 { Some(octets) } else { None }
+        load(self.ctx, offset)
     }
 
     #[inline(always)]
@@ -204,4 +201,24 @@ impl Bytes for Scattered<'_> {
     fn length(&self) -> usize {
         self.length
     }
+}
+
+/// The octets at `offset` of a packet that leaves, wherever the kernel keeps them.
+#[inline(always)]
+pub(crate) fn load<const N: usize>(ctx: &TcContext, offset: usize) -> Option<[u8; N]> {
+    let mut octets = [0; N];
+    let skb = ctx.skb.skb;
+    // SAFETY: the helper writes N octets, or says that it did not.
+    let status =
+        unsafe { bpf_skb_load_bytes(skb.cast(), offset as u32, octets.as_mut_ptr().cast(), N as u32) };
+    if status == 0 { Some(octets) } else { None }
+}
+
+/// Overwrites octets of a packet that leaves, wherever the kernel keeps them.
+#[inline(always)]
+pub(crate) fn store<T>(ctx: &TcContext, offset: usize, octets: &T) -> Option<()> {
+    let from = core::ptr::from_ref(octets).cast();
+    // SAFETY: the helper reads `size_of::<T>()` octets, and checks the packet's bounds.
+    let status = unsafe { bpf_skb_store_bytes(ctx.skb.skb, offset as u32, from, size_of::<T>() as u32, 0) };
+    (status == 0).then_some(())
 }

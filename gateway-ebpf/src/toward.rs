@@ -8,7 +8,6 @@ use crate::frame::{Linear, Scattered};
 use crate::lookup::Generation;
 use crate::{maps, record};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
-use aya_ebpf::helpers::generated::bpf_skb_store_bytes;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use gate25_common::answer::{self, TO_FLAGS};
@@ -135,15 +134,6 @@ fn header(ctx: &TcContext, linear: &Linear, segment: &Segment) -> Option<[u8; TO
         None => Scattered::of_skb(ctx, linear).and_then(|whole| whole.read(segment.transport)),
     };
     header.filter(|_| segment.transport + TO_FLAGS <= segment.end)
-}
-
-/// Overwrites octets of the packet, wherever they lie.
-#[inline(always)]
-fn store<T>(ctx: &TcContext, offset: u32, octets: &T) -> Option<()> {
-    let from = core::ptr::from_ref(octets).cast();
-    // SAFETY: the helper reads `size_of::<T>()` octets, and checks the packet's bounds.
-    let status = unsafe { bpf_skb_store_bytes(ctx.skb.skb, offset, from, size_of::<T>() as u32, 0) };
-    (status == 0).then_some(())
 }
 
 #[inline(always)]

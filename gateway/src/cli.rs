@@ -69,7 +69,7 @@ Needs root: the packets run through the kernel.")]
         /// The instant, in RFC 3339 with an offset [default: now]
         #[arg(long, value_name = "TIME")]
         at: Option<Timestamp>,
-        /// Which way the packets cross the interface (the way back comes with a later version)
+        /// Which way the packets cross the interface
         #[arg(long, value_enum, default_value_t = Direction::Egress)]
         direction: Direction,
         /// A JSON object a packet

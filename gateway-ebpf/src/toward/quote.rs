@@ -1,9 +1,9 @@
 //! ICMP errors about redirected packets (RFC 792, RFC 4443 section 3): the packet that they quote gets back the destination
 //! that the subscriber wrote on it, so that its TCP knows what is meant, as for path-MTU discovery (RFC 1191, RFC 8201).
 
-use super::{restore, store};
+use super::restore;
 use crate::flows;
-use crate::frame::Linear;
+use crate::frame::{Linear, load, store};
 use aya_ebpf::programs::TcContext;
 use gate25_common::address::Address;
 use gate25_common::checksum::{address_sum, difference, mended};
@@ -82,34 +82,34 @@ fn write(ctx: &TcContext, frame: &Linear, icmp: &Icmp, quote: &Quote) -> Option<
     let (old, new) = (word([ports[2], ports[3]]), word(SMTP.to_be_bytes()));
     // What the sum over the message gains.
     let mut gained = address + difference(old, new);
-    store(ctx, quote.transport as u32 + 2, &SMTP.to_be_bytes())?;
+    store(ctx, quote.transport + 2, &SMTP.to_be_bytes())?;
     if let Some(before) = tcp_checksum {
         let after = mended(before, address_sum(quote.target) + old, address_sum(remote) + new);
         gained += difference(word(before), word(after));
-        store(ctx, quote.transport as u32 + 16, &after)?;
+        store(ctx, quote.transport + 16, &after)?;
     }
     if icmp.is_ipv6 {
-        store(ctx, quote.network as u32 + 24, &remote.words())?;
+        store(ctx, quote.network + 24, &remote.words())?;
     } else {
-        let before: [u8; 2] = frame_read(ctx, quote.network + 10)?;
+        let before: [u8; 2] = load(ctx, quote.network + 10)?;
         let after = mended(before, address_sum(quote.target), address_sum(remote));
         gained += difference(word(before), word(after));
-        store(ctx, quote.network as u32 + 10, &after)?;
-        store(ctx, quote.network as u32 + 16, &remote.ipv4_octets())?;
+        store(ctx, quote.network + 10, &after)?;
+        store(ctx, quote.network + 16, &remote.ipv4_octets())?;
     }
     if source == quote.target {
         if icmp.is_ipv6 {
             // Part of the pseudo-header (RFC 4443 section 2.3).
             gained += address;
-            store(ctx, icmp.network as u32 + 8, &remote.words())?;
+            store(ctx, icmp.network + 8, &remote.words())?;
         } else {
-            let before: [u8; 2] = frame_read(ctx, icmp.network + 10)?;
+            let before: [u8; 2] = load(ctx, icmp.network + 10)?;
             let after = mended(before, address_sum(quote.target), address_sum(remote));
-            store(ctx, icmp.network as u32 + 10, &after)?;
-            store(ctx, icmp.network as u32 + 12, &remote.ipv4_octets())?;
+            store(ctx, icmp.network + 10, &after)?;
+            store(ctx, icmp.network + 12, &remote.ipv4_octets())?;
         }
     }
-    store(ctx, icmp.transport as u32 + 2, &mended(checksum, 0, gained))
+    store(ctx, icmp.transport + 2, &mended(checksum, 0, gained))
 }
 
 #[inline(always)]
@@ -119,12 +119,6 @@ fn source(frame: &Linear, icmp: &Icmp) -> Option<Address> {
     } else {
         Some(Address::ipv4(frame.read(icmp.network + 12)?))
     }
-}
-
-/// A read behind a write, which may have moved the packet.
-#[inline(always)]
-fn frame_read(ctx: &TcContext, offset: usize) -> Option<[u8; 2]> {
-    Linear::of_skb(ctx).read(offset)
 }
 
 #[inline(always)]

@@ -1,15 +1,15 @@
 //! The source of a redirected connection's answers, as the subscriber knows it. The kernel's helpers mend checksums that are
 //! finished, and those that the interface is still to finish.
 
-use super::store;
 use crate::flows::{self, Entry};
+use crate::frame::{load, store};
 use aya_ebpf::bindings::BPF_F_PSEUDO_HDR;
-use aya_ebpf::helpers::generated::{bpf_l3_csum_replace, bpf_l4_csum_replace};
+use aya_ebpf::helpers::generated::bpf_l4_csum_replace;
 use aya_ebpf::programs::TcContext;
 use gate25_common::abi::{Flow, FlowKey};
 use gate25_common::address::Address;
 use gate25_common::answer::TO_FLAGS;
-use gate25_common::checksum::{address_sum, difference};
+use gate25_common::checksum::{address_sum, difference, mended};
 use gate25_common::parse::{SMTP, Segment};
 
 /// Whom the subscriber believes to hear, if the packet is of a redirected connection.
@@ -47,27 +47,37 @@ pub(super) fn quoted(subscriber: Address, port: u16, target: Address, target_por
 /// Overwrites source address and port. `None` where the packet is half changed, and must not go on.
 #[inline(always)]
 pub(super) fn write(ctx: &TcContext, segment: &Segment, original: Address) -> Option<()> {
-    let (network, transport) = (segment.network as u32, segment.transport as u32);
-    let (port, before) = (SMTP.to_be_bytes(), segment.remote_port.to_be_bytes());
+    let port = SMTP.to_be_bytes();
     let address = difference(address_sum(segment.remote), address_sum(original));
-    let port_difference =
-        difference(u64::from(u16::from_ne_bytes(before)), u64::from(u16::from_ne_bytes(port)));
-    let skb = ctx.skb.skb;
-    // SAFETY: helpers on the program's own context; they check their bounds.
-    let mended = unsafe {
-        bpf_l4_csum_replace(skb, transport + 16, 0, address, u64::from(BPF_F_PSEUDO_HDR))
-            | bpf_l4_csum_replace(skb, transport + 16, 0, port_difference, 0)
-    };
-    if mended != 0 {
-        return None;
-    }
-    store(ctx, transport, &port)?;
+    let ports = difference(word(segment.remote_port.to_be_bytes()), word(port));
+    mend(ctx, segment.transport + 16, address, ports)?;
+    store(ctx, segment.transport, &port)?;
     if original.is_ipv6() {
-        return store(ctx, network + 8, &original.words());
+        return store(ctx, segment.network + 8, &original.words());
     }
-    // SAFETY: as above.
-    if unsafe { bpf_l3_csum_replace(skb, network + 10, 0, address, 0) } != 0 {
-        return None;
+    let checksum = mended(load(ctx, segment.network + 10)?, 0, address);
+    store(ctx, segment.network + 10, &checksum)?;
+    store(ctx, segment.network + 12, &original.ipv4_octets())
+}
+
+/// The TCP checksum, for what addresses and ports gain. One that the interface is still to finish covers addresses alone;
+/// which it is only the kernel's helpers know.
+#[inline(always)]
+fn mend(ctx: &TcContext, offset: usize, address: u64, ports: u64) -> Option<()> {
+    if offset & 1 == 1 {
+        // Behind a PPP protocol of one octet, where the helpers refuse to work; no stack of ours sends that.
+        return store(ctx, offset, &mended(load(ctx, offset)?, 0, address + ports));
     }
-    store(ctx, network + 12, &original.ipv4_octets())
+    let (skb, offset) = (ctx.skb.skb, offset as u32);
+    // SAFETY: helpers on the program's own context; they check their bounds.
+    let status = unsafe {
+        bpf_l4_csum_replace(skb, offset, 0, address, u64::from(BPF_F_PSEUDO_HDR))
+            | bpf_l4_csum_replace(skb, offset, 0, ports, 0)
+    };
+    (status == 0).then_some(())
+}
+
+#[inline(always)]
+fn word(octets: [u8; 2]) -> u64 {
+    u64::from(u16::from_ne_bytes(octets))
 }

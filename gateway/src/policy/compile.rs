@@ -101,9 +101,9 @@ pub fn compile(
         let to = zone.redirects_to();
         if to != Endpoints::default() {
             tables.targets.insert(slot_of(index), target(to));
+            tables.needs_return |= mode(index) == Mode::Enforce;
         }
     }
-    tables.needs_return |= !tables.targets.is_empty();
 
     let scopes = Scopes::new(policy.zones.len(), &rules);
     let mut sources = Classes::starting_with(scopes.list.iter().map(|scope| (*scope, Vec::new())));

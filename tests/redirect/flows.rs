@@ -1,0 +1,1 @@
+//! The life of a redirected connection, step by step.
