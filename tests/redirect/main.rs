@@ -2,13 +2,12 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on shall stop")]
 
 mod flows;
+mod lab;
+mod return_path;
 mod scapy;
 
-use gate25::clock;
-use gate25::datapath::object::Unmanaged;
-use gate25::datapath::testrun::Runner;
-use gate25::policy::compile::compile;
-use gate25_common::verdict::Direction;
+use lab::Lab;
+use std::net::IpAddr;
 
 /// A zone for each action that writes frames.
 const POLICY: &str = "
@@ -35,20 +34,23 @@ zones:
     mode: enforce
     action: icmp
     return_path: monitor
+  - id: half
+    subscribers: ['198.18.0.0/24', '2001:db8:104::/48']
+    mode: enforce
+    action: relay
+    relay_to: '192.0.2.99:25'
+    return_path: enforce
+  - id: watched
+    subscribers: ['198.18.1.0/24']
+    action: notice
+    notice: {address: '192.0.2.26:2525'}
 relays:
   - {id: out, addresses: ['192.0.2.25', '2001:db8:25::25']}
 exceptions:
   - {id: campus, zones: [reset], subscribers: ['203.0.113.150'], destinations: ['198.51.100.0/24'], permanent: true}
 ";
 
-fn runner() -> Runner {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("policy.yaml");
-    std::fs::write(&path, POLICY).expect("the policy");
-    let policy = gate25::policy::load(&path).expect("a valid policy").policy;
-    let tables = compile(&policy, clock::now(), true, |zone| zone as u32 + 1).expect("tables");
-    let mut runner = Runner::new(&[Direction::Egress, Direction::Return], Unmanaged::Pass)
-        .expect("root, and both programs");
-    runner.install(&tables).expect("tables in the kernel");
-    runner
+/// A server that nobody may send to.
+fn remote(last: u8) -> IpAddr {
+    [198, 51, 100, last].into()
 }

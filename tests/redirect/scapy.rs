@@ -1,6 +1,6 @@
 //! Every octet that the programs write, against frames that scapy made.
 
-use crate::runner;
+use crate::Lab;
 use gate25_common::verdict::Direction;
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,7 @@ fn every_frame_is_as_scapy_would_make_it() {
         .output()
         .expect("python3 and python3-scapy (`cargo xtask setup` installs them)");
     assert!(output.status.success(), "frames.py: {}", output.status);
-    let mut runner = runner();
+    let mut runner = Lab::new().runner;
     let mut faults = Vec::new();
     let mut steps = 0;
     for line in String::from_utf8(output.stdout).expect("text").lines() {

@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::install::Store;
 use super::object::{self, Options, Unmanaged};
 use super::snapshot::{Counters, Own, Snapshot};
-use crate::tables::Tables;
+use crate::tables::{Tables, Targets};
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions};
@@ -128,6 +128,11 @@ impl Runner {
     /// Puts tables into force.
     pub fn install(&mut self, tables: &Tables) -> Result<(), Fault> {
         self.store.install(tables).map(drop)
+    }
+
+    /// Changes where zones redirect to.
+    pub fn set_targets(&mut self, targets: &Targets) -> Result<(), Fault> {
+        self.store.set_targets(targets)
     }
 
     /// Runs a frame of at least [`SHORTEST`] octets in a direction whose program was loaded.
