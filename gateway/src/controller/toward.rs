@@ -17,6 +17,10 @@ impl Controller {
     /// is in force, so that no connection is redirected whose answers would go astray.
     pub(super) fn open_return_paths(&mut self) -> Result<(), Fault> {
         let pins = Pins::below(&self.config.pin)?;
+        if let Some(attachment) = self.attachments.iter().find(|attachment| attachment.fault().is_some()) {
+            let remedy = "start gate25 again to enforce";
+            return Err(Fault::new("interface", attachment.name(), "is not enforced any more", remedy));
+        }
         for interface in &self.config.interfaces[self.return_paths.len()..] {
             self.return_paths.push(ReturnPath::attach(&interface.name, &pins)?);
             info!("the return path of {} is looked at", interface.name);
