@@ -135,7 +135,7 @@ pub struct Flow {
     pub target: [u64; 2],
     /// The rule named when it was redirected, or [`NO_RULE`].
     pub rule: u64,
-    /// When its last packet from the subscriber came, boot clock in nanoseconds.
+    /// When its last packet from the subscriber came: the monotonic clock, in nanoseconds.
     pub seen: u64,
     /// What the subscriber's first ACK must acknowledge, host byte order; see [`Flow::ANSWERED`].
     pub acknowledges: u32,

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
+use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
 use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::return_path::ReturnPath;
@@ -37,8 +38,8 @@ pub enum Input {
 /// How often files, clocks and attachments are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
-/// How long this node's addresses are taken for the same.
-const NAMES_HOLD: Duration = Duration::from_secs(2);
+/// How often this node's addresses and its redirected connections are looked at.
+const GLANCE: Duration = Duration::from_secs(5);
 
 /// How long a refused recompile waits.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,8 +54,9 @@ pub struct Controller {
     attachments: Vec<Attachment>,
     /// Of the first interfaces, or of none.
     return_paths: Vec<ReturnPath>,
-    /// When this node's addresses are looked at again.
-    names_until: Instant,
+    flows: Flows,
+    /// When this node's addresses, and its redirected connections, are looked at again.
+    glance: Instant,
     /// Nobody else works below `pin` meanwhile.
     _lock: Lock,
     status: Shared,
@@ -123,9 +125,10 @@ impl Controller {
                 self.recompile();
             }
         }
-        if Instant::now() >= self.names_until {
+        if Instant::now() >= self.glance {
             self.name_gateways();
-            self.names_until = Instant::now() + NAMES_HOLD;
+            self.sweep_flows();
+            self.glance = Instant::now() + GLANCE;
         }
         self.look_at_attachments();
     }

@@ -2,6 +2,7 @@
 
 use crate::datapath::snapshot::{Row, Snapshot};
 use crate::status::Status;
+use gate25_common::abi::FLOW_CAPACITY;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 type Result<T> = prometheus::Result<T>;
@@ -120,7 +121,8 @@ impl Page {
         .set(loaded);
         let entries = self.gauge("gate25_table_entries", "Entries of a table in force.", &["table"])?;
         let capacity = self.gauge("gate25_table_capacity", "Entries that a table can have.", &["table"])?;
-        for (table, used, room) in &installed.tables {
+        let flows = ("flows", status.flows, FLOW_CAPACITY as usize);
+        for (table, used, room) in installed.tables.iter().chain([&flows]) {
             entries.with_label_values(&[table]).set(*used as f64);
             capacity.with_label_values(&[table]).set(*room as f64);
         }

@@ -31,6 +31,8 @@ pub struct Status {
     pub reloads_refused: u64,
     /// A line an interface.
     pub interfaces: Vec<Interface>,
+    /// Established connections that are redirected.
+    pub flows: usize,
 }
 
 /// A policy in force.

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::config::{Config, Unmanaged};
 use crate::datapath::attach;
 use crate::datapath::fault::Fault;
+use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
 use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
@@ -66,7 +67,8 @@ impl Controller {
             slots: Slots::pinned(pins)?,
             attachments: Vec::new(),
             return_paths: Vec::new(),
-            names_until: Instant::now(),
+            flows: Flows::pinned(pins)?,
+            glance: Instant::now(),
             _lock: lock,
             status,
             compiled: clock::now(),

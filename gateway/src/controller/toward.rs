@@ -38,6 +38,14 @@ impl Controller {
         crate::datapath::return_path::detach_all(&pins)
     }
 
+    /// Forgets connections that nobody closed, and counts the others.
+    pub(super) fn sweep_flows(&mut self) {
+        match self.flows.sweep() {
+            Ok(left) => self.status.lock().flows = left,
+            Err(fault) => warn!("{fault}: connections that nobody closed stay"),
+        }
+    }
+
     /// Tells the programs the addresses that this node has on their interfaces now.
     pub(super) fn name_gateways(&mut self) {
         let Ok(pins) = Pins::below(&self.config.pin) else { return };
