@@ -207,23 +207,29 @@ pub struct Cell {
     pub until: u64,
 }
 
-/// The one number whose change switches tables: which generation is in force, and whether any zone enforces in either
-/// direction.
+/// The one number whose change switches tables: which generation is in force, and what holds for all its zones together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct Active(pub u32);
 
 impl Active {
-    /// Puts all into one word, so that they change together. Generations begin anew after 2^30.
+    /// Some zone enforces.
+    pub const ENFORCES: u32 = 1;
+    /// Some zone enforces its return path.
+    pub const ENFORCES_RETURN: u32 = 2;
+    /// Some zone redirects.
+    pub const REDIRECTS: u32 = 4;
+
+    /// Puts all into one word, so that they change together. Generations begin anew after 2^29.
     #[must_use]
-    pub const fn new(generation: u32, any_enforced: bool, any_return_enforced: bool) -> Self {
-        Self(generation << 2 | (any_return_enforced as u32) << 1 | any_enforced as u32)
+    pub const fn new(generation: u32, flags: u32) -> Self {
+        Self(generation << 3 | flags)
     }
 
     /// Counts policies installed since the maps were made; 0 before the first.
     #[must_use]
     pub const fn generation(self) -> u32 {
-        self.0 >> 2
+        self.0 >> 3
     }
 
     /// Which of the two tables to read.
@@ -235,7 +241,17 @@ impl Active {
     /// Whether any zone enforces in that direction.
     #[must_use]
     pub const fn any_enforced(self, direction: Direction) -> bool {
-        self.0 & (1 << direction as u32) != 0
+        let flag = match direction {
+            Direction::Egress => Self::ENFORCES,
+            Direction::Return => Self::ENFORCES_RETURN,
+        };
+        self.0 & flag != 0
+    }
+
+    /// Whether any zone redirects.
+    #[must_use]
+    pub const fn redirects(self) -> bool {
+        self.0 & Self::REDIRECTS != 0
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::abi::Flow;
 use crate::address::Address;
 use crate::answer::{ACK, FIN, RST, SYN};
+use crate::parse::SMTP;
 
 /// The rate of [`Flow::seen`].
 const SECOND: u64 = 1_000_000_000;
@@ -41,6 +42,14 @@ impl Flow {
         self.remote == remote.words()
     }
 
+    /// The subscriber means the target itself: nothing is rewritten. Such a connection is only noted, so that no other
+    /// becomes the same.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.remote == self.target && self.target_port == SMTP
+    }
+
     /// Either side has begun to close.
     #[inline(always)]
     #[must_use]
@@ -59,8 +68,9 @@ impl Flow {
     /// Whether a SYN to another destination may take the entry.
     #[inline(always)]
     #[must_use]
-    pub const fn gives_way(&self, established: bool, now: u64) -> bool {
-        self.is_over() || now.saturating_sub(self.seen) > if established { IDLE } else { HALF_IDLE }
+    pub fn gives_way(&self, established: bool, now: u64) -> bool {
+        let patience = if established || self.is_direct() { IDLE } else { HALF_IDLE };
+        self.is_over() || now.saturating_sub(self.seen) > patience
     }
 
     /// A packet of the connection came from the subscriber.
@@ -136,10 +146,12 @@ mod tests {
 
     #[test]
     fn an_entry_gives_way_when_it_is_over_or_silent() {
-        let open = Flow { seen: SECOND, ..Flow::default() };
+        let open = Flow { seen: SECOND, target_port: 2525, ..Flow::default() };
         assert!(!open.gives_way(false, SECOND + HALF_IDLE) && open.gives_way(false, SECOND + HALF_IDLE + 1));
         assert!(!open.gives_way(true, SECOND + IDLE) && open.gives_way(true, SECOND + IDLE + 1));
         assert!(Flow { from_target: Flow::RESET, ..open }.gives_way(true, SECOND));
         assert!(!Flow { from_target: Flow::DONE, ..open }.gives_way(true, SECOND), "half closed");
+        let direct = Flow { target_port: SMTP, ..open };
+        assert!(!direct.gives_way(false, SECOND + IDLE) && direct.gives_way(false, SECOND + IDLE + 1));
     }
 }

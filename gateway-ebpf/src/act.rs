@@ -34,6 +34,12 @@ pub(crate) fn act(
     generation: &Generation,
 ) -> (Verdict, u32) {
     let silent = Verdict { action: Action::Drop, ..verdict };
+    if verdict.action as u8 == Action::None as u8 {
+        if generation.redirects() {
+            redirect::note_direct(frame, segment, &verdict, generation);
+        }
+        return (verdict, XDP_PASS);
+    }
     if !verdict.enforced {
         // Nobody sees this action but `replay`; others are spared the checksum.
         let possible = maps::REPLAY.load() == 0 || could(frame, segment, verdict.action);

@@ -23,12 +23,11 @@ pub(crate) fn find(key: &FlowKey) -> Option<Entry> {
 
 /// Makes the entry of a connection that begins, in the place of one that is over.
 #[inline(always)]
-pub(crate) fn open(key: &FlowKey, flow: &Flow, replaces_established: bool) {
-    if replaces_established {
+pub(crate) fn open(key: &FlowKey, flow: &Flow, may_be_established: bool) {
+    if may_be_established {
         let _ = maps::FLOWS.remove(key);
     }
     let _ = maps::HALF_FLOWS.insert(key, flow, 0);
-    count(FlowEvent::Opened);
 }
 
 /// Moves an entry. `None` where there is no room among the established ones.

@@ -18,6 +18,12 @@ impl Generation {
         Self(maps::ACTIVE.get(0).copied().unwrap_or_default())
     }
 
+    /// Whether any zone redirects.
+    #[inline(always)]
+    pub(crate) fn redirects(&self) -> bool {
+        self.0.redirects()
+    }
+
     /// Where a zone redirects to, in a family.
     #[inline(always)]
     pub(crate) fn target(&self, zone: u32, is_ipv6: bool) -> Option<(Address, u16)> {

@@ -98,6 +98,7 @@ fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
     };
     if is_of_target(segment.remote_port)
         && let Some(original) = restore::original(segment, &header)
+        && !(original.words() == segment.remote.words() && segment.remote_port == SMTP)
     {
         return match restore::write(ctx, segment, original) {
             Some(()) => not_smtp(ctx, family(segment)),

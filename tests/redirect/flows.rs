@@ -154,6 +154,34 @@ fn a_target_that_does_not_answer_gives_way_to_resets() {
     lab.expect(new.sends(remote(7), SYN), Action::Notice, &[FlowEvent::Opened]);
 }
 
+/// At the relay, a connection straight to it and a redirected one from the same port would be the same.
+#[test]
+fn a_connection_straight_to_the_relay_is_never_mixed_with_a_redirected_one() {
+    let mut lab = Lab::new();
+    let relay: IpAddr = "192.0.2.25".parse().expect("an address");
+    let client = lab.client("203.0.113.80", 40_012);
+    let neighbour = lab.client("203.0.113.80", 40_013);
+    // Straight first: the redirected one is reset, until the first has ended.
+    lab.passes_untouched(client.sends(relay, SYN), Action::None);
+    lab.hears(&client, SYN | ACK, relay, &[]);
+    lab.passes_untouched(client.sends(relay, ACK), Action::None);
+    lab.expect(client.sends(remote(7), SYN), Action::Reset, &[FlowEvent::Conflict]);
+    lab.expect(neighbour.sends(remote(7), SYN), Action::Relay, &[FlowEvent::Opened]);
+    lab.passes_untouched(client.sends(relay, FIN | ACK), Action::None);
+    lab.expect(client.sends(remote(7), SYN), Action::Reset, &[FlowEvent::Conflict]);
+    lab.hears(&client, FIN | ACK, relay, &[]);
+    lab.expect(client.sends(remote(7), SYN), Action::Relay, &[FlowEvent::Opened]);
+    // Redirected first: what is approved passes, and the other hears nothing of its answers.
+    let client = lab.established("203.0.113.80", 40_014, remote(7));
+    lab.passes_untouched(client.sends(relay, SYN), Action::None);
+    lab.hears(&client, SYN | ACK, relay, &[]);
+    lab.expect(client.sends(remote(7), ACK), Action::Drop, &[FlowEvent::Stray]);
+    // One that began before the gate did has no entry, and needs none.
+    let old = lab.client("203.0.113.80", 40_015);
+    lab.passes_untouched(old.sends(relay, ACK), Action::None);
+    lab.hears(&old, ACK, relay, &[]);
+}
+
 #[test]
 fn a_family_without_an_endpoint_is_reset() {
     let mut lab = Lab::new();

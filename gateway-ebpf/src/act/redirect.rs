@@ -11,7 +11,7 @@ use gate25_common::answer::is_alone;
 use gate25_common::checksum::{address_sum, mended};
 use gate25_common::flow::opens;
 use gate25_common::frame::Bytes;
-use gate25_common::parse::Segment;
+use gate25_common::parse::{SMTP, Segment};
 use gate25_common::verdict::{FlowEvent, Verdict};
 
 /// What became of a packet that the policy wants redirected.
@@ -68,9 +68,41 @@ pub(crate) fn forward(
         }
         replaces_established = established;
     }
-    let flow = Flow {
+    flows::open(&key, &new(segment, verdict, address, port, now), replaces_established);
+    flows::count(FlowEvent::Opened);
+    rewrite(frame, segment, &header, address, port)
+}
+
+/// A packet that may pass, and is headed for the very server that others are redirected to: at that server a redirected
+/// connection from the same port could not be told from this one. So this one has an entry too, and takes the place of
+/// one that was redirected, whose next packet is then dropped.
+#[inline(always)]
+pub(crate) fn note_direct(frame: &Linear, segment: &Segment, verdict: &Verdict, generation: &Generation) {
+    let Some((address, port)) = generation.target(verdict.zone, segment.subscriber.is_ipv6()) else { return };
+    if address.words() != segment.remote.words() || port != SMTP || segment.transport + 14 > segment.end {
+        return;
+    }
+    let Some(header) = frame.read::<14>(segment.transport) else { return };
+    let key = FlowKey::new(segment.subscriber, segment.subscriber_port);
+    // SAFETY: reads a clock.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    if opens(header[13]) {
+        flows::open(&key, &new(segment, verdict, address, port, now), true);
+    } else if let Some(Entry { flow, .. }) = flows::find(&key) {
+        // SAFETY: an element that was found.
+        let flow = unsafe { &mut *flow };
+        if flow.is_with(segment.remote) {
+            // It stays among those that may give way: only a redirected connection is lost with its entry.
+            let _ = flow.heard_subscriber(header[13], 0, now);
+        }
+    }
+}
+
+#[inline(always)]
+fn new(segment: &Segment, verdict: &Verdict, target: Address, port: u16, now: u64) -> Flow {
+    Flow {
         remote: segment.remote.words(),
-        target: address.words(),
+        target: target.words(),
         rule: verdict.rule,
         seen: now,
         acknowledges: 0,
@@ -81,9 +113,7 @@ pub(crate) fn forward(
         from_subscriber: 0,
         from_target: 0,
         padding: [0; 2],
-    };
-    flows::open(&key, &flow, replaces_established);
-    rewrite(frame, segment, &header, address, port)
+    }
 }
 
 /// A packet of a connection that has begun.

@@ -78,7 +78,9 @@ impl Flows {
     }
 }
 
+/// `None` where the connection is not redirected.
 fn connection(flow: &Flow, is_ipv6: bool) -> Option<Connection> {
+    (!flow.is_direct()).then_some(())?;
     Some(Connection {
         remote: Address::from_words(flow.remote, is_ipv6).into(),
         zone: flow.zone,

@@ -60,8 +60,14 @@ impl Store {
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
     /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
-        let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 2);
-        let next = Active::new(generation, tables.any_enforced, tables.any_return_enforced);
+        let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 3);
+        let flags = [
+            (tables.any_enforced, Active::ENFORCES),
+            (tables.any_return_enforced, Active::ENFORCES_RETURN),
+            (!tables.targets.is_empty(), Active::REDIRECTS),
+        ];
+        let flags = flags.iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag);
+        let next = Active::new(generation, flags);
         self.add_rules(tables)?;
         let slot = next.slot();
         fill_prefixes::<[u8; 4], Subscriber>(

@@ -74,11 +74,11 @@ pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fau
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| unloadable(&error))?;
     for direction in directions {
-        let loaded = match direction {
+        let verified = match direction {
             Direction::Egress => xdp(&mut ebpf)?.load(),
             Direction::Return => classifier(&mut ebpf)?.load(),
         };
-        loaded.map_err(|error| Fault::kernel("program", last(&error)))?;
+        verified.map_err(|error| Fault::kernel("program", last(&error)))?;
     }
     Ok(ebpf)
 }
