@@ -1,6 +1,9 @@
 //! The command line.
 
+use crate::command::notice;
 use crate::config::{self, Config, Events, Interface, Unmanaged};
+use crate::notice::Settings;
+use crate::notice::session::Bounds;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
@@ -50,9 +53,19 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
     #[command(after_help = "Examples:
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
+  gate25 explain --ref 7K3QX2MB
 
-It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node.")]
+With --ref the running controller says what a notice's reference stands for. Without, it
+knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node.")]
     Explain(Explain),
+    /// Greet redirected connections, say why they were blocked, take nothing
+    #[command(after_help = "Examples:
+  gate25 notice --config /etc/gate25/gate25.yaml
+  gate25 notice --policy /etc/gate25/policies --address 192.0.2.26:2525 --hostname notice.example.net
+
+Needs no privilege: run it as a user of its own, in the group gate25. Without a controller it greets all the
+same, but cannot give a reason and a reference.")]
+    Notice(Notice),
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
   gate25 replay --policy /etc/gate25/policies traffic.pcap
@@ -96,22 +109,107 @@ pub enum Direction {
 pub struct Explain {
     /// A policy file or directory
     #[arg(long)]
-    pub policy: PathBuf,
+    pub policy: Option<PathBuf>,
     /// The subscriber's address
-    #[arg(long, value_name = "S")]
-    pub from: IpAddr,
+    #[arg(long, value_name = "S", required_unless_present = "reference")]
+    pub from: Option<IpAddr>,
     /// The remote address
-    #[arg(long, value_name = "R")]
-    pub to: IpAddr,
+    #[arg(long, value_name = "R", required_unless_present = "reference")]
+    pub to: Option<IpAddr>,
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
     /// Which way the connection goes (the way back comes with a later version)
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,
+    /// The reference of a notice, as a subscriber read it
+    #[arg(long = "ref", value_name = "REF", conflicts_with_all = ["policy", "from", "to", "at", "direction"])]
+    pub reference: Option<String>,
+    /// Whom to ask about a reference
+    #[command(flatten)]
+    pub controller: Asked,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// A running controller, by its socket.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// The node's configuration, which names the control socket
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The running controller's socket [default: /run/gate25/control.sock, or what the configuration says]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+impl Asked {
+    /// The control socket.
+    pub fn socket(self) -> Result<PathBuf, config::Unusable> {
+        match (self.control, self.config) {
+            (Some(control), _) => Ok(control),
+            (None, Some(file)) => Ok(config::read(&file)?.control),
+            (None, None) => Ok(Config::of(PathBuf::new()).control),
+        }
+    }
+}
+
+/// `notice`.
+#[derive(Debug, Args)]
+pub struct Notice {
+    /// The node's configuration, for its policy and control socket
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Policy file or directory
+    #[arg(long, required_unless_present = "config")]
+    pub policy: Option<PathBuf>,
+    /// The controller's socket [default: /run/gate25/control.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Where to listen, instead of the `notice.address` of all zones; may be repeated
+    #[arg(long = "address", value_name = "ADDRESS:PORT")]
+    pub addresses: Vec<SocketAddr>,
+    /// Where the responder's own /metrics and /healthz are served
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9126")]
+    pub listen: SocketAddr,
+    /// Its name in the greeting [default: the system's host name]
+    #[arg(long = "hostname", value_name = "NAME", value_parser = notice::host)]
+    pub host: Option<String>,
+    /// Connections in total
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub connections: usize,
+    /// Connections from one IPv4 address, or from one IPv6 prefix of 64 bits
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub connections_per_address: usize,
+}
+
+impl Notice {
+    /// What file and flags say together; a flag wins.
+    pub fn options(self) -> anyhow::Result<notice::Options> {
+        let mut config = match &self.config {
+            Some(file) => config::read(file)?,
+            None => Config::of(PathBuf::new()),
+        };
+        replace(&mut config.policy, self.policy);
+        replace(&mut config.control, self.control);
+        let host = match self.host {
+            Some(host) => host,
+            None => notice::system_host()?,
+        };
+        Ok(notice::Options {
+            policy: config.named_policy()?,
+            addresses: self.addresses.into_iter().collect(),
+            listen: self.listen,
+            settings: Settings {
+                host,
+                control: config.control,
+                connections: self.connections,
+                per_address: self.connections_per_address,
+                bounds: Bounds::default(),
+            },
+        })
+    }
 }
 
 /// The node, from a file, from flags, or from a file with flags before it.

@@ -1,6 +1,7 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
 mod start;
+mod targets;
 
 use crate::clock;
 use crate::config::Config;
@@ -12,15 +13,16 @@ use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
-use crate::policy::{self, Loaded, Policy, Problem, Refused};
+use crate::policy::{Loaded, Policy, Problem, Refused};
+use crate::probe::Probe;
 use crate::status::{Installed, Interface, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use targets::Targets;
 use tracing::{error, info, warn};
 
 /// What the loop waits for, besides the passing of time.
@@ -30,6 +32,13 @@ pub enum Input {
     Reload,
     /// End, and leave enforcement in place (SIGTERM, SIGINT).
     Stop,
+    /// What connections are redirected to answers, or does not.
+    Probed {
+        /// What was probed.
+        probe: Probe,
+        /// Whether it is as it should be.
+        is_up: bool,
+    },
 }
 
 /// How often files, clocks and attachments are looked at.
@@ -49,6 +58,7 @@ pub struct Controller {
     /// Nobody else works below `pin` meanwhile.
     _lock: Lock,
     status: Shared,
+    targets: Targets,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     next_change: Option<Timestamp>,
@@ -85,6 +95,7 @@ impl Controller {
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => self.reload("SIGHUP"),
+                Ok(Input::Probed { probe, is_up }) => self.probed(probe, is_up),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             // Also under a stream of signals.
@@ -114,12 +125,13 @@ impl Controller {
                 self.recompile();
             }
         }
+        self.mend_targets();
         self.look_at_attachments();
     }
 
     /// Takes a new policy, whole, or keeps the old one.
     fn reload(&mut self, why: &str) {
-        let (loaded, watch) = load_watched(&self.config.policy, &self.policy.sources);
+        let (loaded, watch) = Watch::load(&self.config.policy, &self.policy.sources);
         self.watch = watch;
         let refused = match loaded {
             Ok(Loaded { policy, warnings }) => {
@@ -172,6 +184,7 @@ impl Controller {
             next_change = self.next_change.map(|instant| instant.to_string()),
             "policy in force"
         );
+        let redirects = targets::redirects(policy, &slots, &tables.targets);
         self.status.lock().installed = Some(std::sync::Arc::new(Installed {
             digest: policy.digest.clone(),
             active,
@@ -179,7 +192,9 @@ impl Controller {
             tables: sizes(&tables),
             rules: tables.rules,
             zones: tables.zones,
+            targets: tables.targets,
         }));
+        self.follow_targets(redirects);
         Ok(())
     }
 
@@ -210,26 +225,6 @@ impl Controller {
             }
         }
         status.interfaces = now;
-    }
-}
-
-/// Loads the policy with every file watched from before it was read; also those that only the policy itself names, for
-/// which it is read once more.
-fn load_watched(path: &Path, known: &[PathBuf]) -> (Result<Loaded, Refused>, Watch) {
-    let mut files = vec![path.to_owned()];
-    files.extend(known.iter().filter(|file| *file != path).cloned());
-    loop {
-        let watch = Watch::new(files.clone());
-        let loaded = policy::load(path);
-        let sources = match &loaded {
-            Ok(loaded) => &loaded.policy.sources,
-            Err(refused) => &refused.sources,
-        };
-        let new: Vec<PathBuf> = sources.iter().filter(|source| !files.contains(source)).cloned().collect();
-        if new.is_empty() {
-            return (loaded, watch);
-        }
-        files.extend(new);
     }
 }
 

@@ -1,7 +1,8 @@
 //! How a controller starts: whatever can be known to fail is looked at before anything changes, and whatever fails all the
 //! same is taken back.
 
-use super::{Controller, Failure, load_watched, warn_of};
+use super::targets::Targets;
+use super::{Controller, Failure, warn_of};
 use crate::clock;
 use crate::config::{Config, Unmanaged};
 use crate::datapath::attach;
@@ -11,6 +12,7 @@ use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::zones::Slots;
 use crate::policy::{Loaded, Policy};
+use crate::probe::Prober;
 use crate::status::Shared;
 use crate::watch::Watch;
 use aya::Ebpf;
@@ -19,14 +21,19 @@ use std::time::Instant;
 
 impl Controller {
     /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
-    pub fn start(config: Config, status: Shared, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
+    pub fn start(
+        config: Config,
+        status: Shared,
+        prober: Prober,
+        log: bool,
+    ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let pins = Pins::below(&config.pin)?;
-        let (loaded, watch) = load_watched(&config.policy, &[]);
+        let (loaded, watch) = Watch::load(&config.policy, &[]);
         let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
         warn_of(&warnings);
         let before = pins.list();
         let lock = pins.lock()?;
-        let started = Self::enforce(&config, &pins, lock, policy, watch, status, log);
+        let started = Self::enforce(&config, &pins, lock, policy, watch, status, prober, log);
         if started.is_err() {
             pins.restore(&before);
         }
@@ -40,6 +47,7 @@ impl Controller {
         policy: Policy,
         watch: Watch,
         status: Shared,
+        prober: Prober,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
@@ -65,6 +73,7 @@ impl Controller {
             attachments: Vec::new(),
             _lock: lock,
             status,
+            targets: Targets::new(prober),
             compiled: clock::now(),
             next_change: None,
             not_before: Instant::now(),

@@ -10,7 +10,7 @@ use aya::maps::{
 };
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
-use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber};
+use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
@@ -98,6 +98,12 @@ impl Store {
             .set(slot, &cells, 0)
             .map_err(|error| fault("CELLS", error))?;
         Ok(next)
+    }
+
+    /// To be replaced by the lead: puts these targets, and no others, into force.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "a stub")]
+    pub fn set_targets(&mut self, _targets: &std::collections::HashMap<u32, Target>) -> Result<(), Fault> {
+        Ok(())
     }
 
     /// Back to the generation before the last install, whose tables still stand.
