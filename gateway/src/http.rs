@@ -85,6 +85,7 @@ async fn metrics_page(State(page): State<Arc<Page>>) -> Response {
 }
 
 /// A page in Prometheus' text format.
+#[must_use]
 pub fn exposition(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
@@ -103,6 +104,7 @@ async fn health_page(State(page): State<Arc<Page>>) -> Response {
 }
 
 /// An answer of `/healthz`.
+#[must_use]
 pub fn verdict(is_healthy: bool, json: String) -> Response {
     let code = if is_healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, [(header::CONTENT_TYPE, "application/json")], json).into_response()

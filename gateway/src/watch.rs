@@ -75,7 +75,6 @@ impl Watch {
 
     /// Loads the policy with every file watched from before it was read; also those that only the policy itself names,
     /// for which it is read once more.
-    #[must_use]
     pub fn load(path: &Path, known: &[PathBuf]) -> (Result<Loaded, Refused>, Self) {
         let mut files = vec![path.to_owned()];
         files.extend(known.iter().filter(|file| *file != path).cloned());

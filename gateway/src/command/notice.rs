@@ -46,7 +46,9 @@ enum Input {
 pub fn notice(mut options: Options) -> Result<(), Failure> {
     let (loaded, watch) = Watch::load(&options.policy, &[]);
     let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
-    warnings.iter().for_each(|warning| warn!("{warning}"));
+    for warning in warnings {
+        warn!("{warning}");
+    }
     options.settings.connections = room(options.settings.connections);
     let pages = http::bind(options.listen)?;
     let listen = pages.local_addr().context("listen")?;
@@ -115,7 +117,9 @@ impl Follower {
         self.responder.reloaded(loaded.is_ok());
         match loaded {
             Ok(Loaded { policy, warnings }) => {
-                warnings.iter().for_each(|warning| warn!("{warning}"));
+                for warning in warnings {
+                    warn!("{warning}");
+                }
                 self.sources = policy.sources;
                 for fault in self.take(Texts::of(&policy.zones)) {
                     error!("{fault}");
@@ -123,7 +127,9 @@ impl Follower {
                 info!("{why}: notices at {}", joined(self.responder.addresses()));
             }
             Err(Refused { problems, .. }) => {
-                problems.iter().for_each(|problem| error!("{problem}"));
+                for problem in problems {
+                    error!("{problem}");
+                }
                 error!("{why}: the new policy is refused, the last good one is followed");
             }
         }

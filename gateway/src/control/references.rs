@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub const KEPT: usize = 65_536;
 
 /// How long a connection that is asked about again has the same reference.
-const SAME: Duration = Duration::from_secs(60);
+const SAME: Duration = Duration::from_mins(1);
 
 /// Crockford's base 32: no I, L, O or U.
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -179,7 +179,7 @@ mod tests {
         let first = keep(&mut references, ends(1), begin);
         assert_eq!(references.recent(&ends(1), begin + Duration::from_secs(59)), Some(first));
         assert_eq!(references.recent(&ends(2), begin), None);
-        assert_eq!(references.recent(&ends(1), begin + Duration::from_secs(60)), None);
+        assert_eq!(references.recent(&ends(1), begin + Duration::from_mins(1)), None);
         assert_eq!(references.get(first).unwrap().subscriber, ends(1).0.ip());
     }
 

@@ -18,7 +18,7 @@ use tracing::warn;
 /// Connections at a time; who comes then is told so.
 pub const CONNECTIONS: usize = 64;
 /// How long a connection may be without a whole request.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How long an answer may take to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Who may ask, besides root.
@@ -142,6 +142,20 @@ fn line(answer: &Answer) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::Shared;
+
+    #[test]
+    fn who_says_nothing_is_left_after_a_minute() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let begin = tokio::time::Instant::now();
+            let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
+            let handler = Handler::new(Shared::default(), |_| Ok(None));
+            let error = converse(ours, &handler).await.unwrap_err();
+            assert_eq!((error.kind(), begin.elapsed()), (ErrorKind::TimedOut, IDLE));
+        });
+    }
 
     #[test]
     fn the_group_is_found_by_its_whole_name() {

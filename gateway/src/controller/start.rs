@@ -33,7 +33,7 @@ impl Controller {
         warn_of(&warnings);
         let before = pins.list();
         let lock = pins.lock()?;
-        let started = Self::enforce(&config, &pins, lock, policy, watch, status, prober, log);
+        let started = Self::enforce(&config, &pins, lock, (policy, watch), status, prober, log);
         if started.is_err() {
             pins.restore(&before);
         }
@@ -44,8 +44,7 @@ impl Controller {
         config: &Config,
         pins: &Pins,
         lock: Lock,
-        policy: Policy,
-        watch: Watch,
+        (policy, watch): (Policy, Watch),
         status: Shared,
         prober: Prober,
         log: bool,

@@ -79,7 +79,9 @@ impl Controller {
         let wanted: HashSet<Probe> = redirects.iter().map(probe).collect();
         self.targets.up.retain(|probe| wanted.contains(probe));
         self.targets.prober.follow(&wanted);
-        redirects.iter_mut().for_each(|redirect| redirect.is_up = self.targets.up.contains(&probe(redirect)));
+        for redirect in &mut redirects {
+            redirect.is_up = self.targets.up.contains(&probe(redirect));
+        }
         self.status.lock().redirects = redirects;
         self.put_targets();
     }
@@ -187,7 +189,9 @@ mod tests {
         redirects[1].is_up = true;
         let some = usable(&targets, &redirects);
         assert_eq!((some[&7], some[&9].ipv4_port), (Target { ipv4_port: 0, ..both }, 0));
-        redirects.iter_mut().for_each(|redirect| redirect.is_up = true);
+        for redirect in &mut redirects {
+            redirect.is_up = true;
+        }
         assert_eq!(usable(&targets, &redirects), targets);
     }
 }

@@ -101,7 +101,6 @@ impl Store {
     }
 
     /// To be replaced by the lead: puts these targets, and no others, into force.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "a stub")]
     pub fn set_targets(&mut self, _targets: &std::collections::HashMap<u32, Target>) -> Result<(), Fault> {
         Ok(())
     }

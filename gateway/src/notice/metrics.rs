@@ -3,107 +3,76 @@
 use prometheus::{Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use std::time::Duration;
 
-/// What became of a new connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connected {
-    /// It was greeted.
-    Greeted,
-    /// It was reset: there are too many in total.
-    RefusedTotal,
-    /// It was reset: there are too many from its address.
-    RefusedPerAddress,
-    /// The greeting could not be written.
-    Failed,
-}
+/// Declares values of a label: the variants, `ALL` and `label()`.
+macro_rules! labels {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
 
-/// What a client sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// QUIT.
-    Quit,
-    /// Anything else.
-    Other,
-    /// More octets than a command may have.
-    TooLong,
-}
+        impl $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-/// Why a dialogue ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// The client said QUIT.
-    Quit,
-    /// The client closed.
-    Client,
-    /// It had its time.
-    Time,
-    /// It had its commands.
-    Commands,
-    /// It sent a line that is too long.
-    Line,
-    /// The connection broke.
-    Error,
-}
-
-/// What came of asking the controller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Looked {
-    /// A reason and a reference.
-    Found,
-    /// It knows no such connection.
-    Unknown,
-    /// Nothing, in time.
-    NoAnswer,
-}
-
-impl Connected {
-    const ALL: [Self; 4] = [Self::Greeted, Self::RefusedTotal, Self::RefusedPerAddress, Self::Failed];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Greeted => "greeted",
-            Self::RefusedTotal => "refused_total",
-            Self::RefusedPerAddress => "refused_per_address",
-            Self::Failed => "failed",
+            fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),+ }
+            }
         }
+    };
+}
+
+labels! {
+    /// What became of a new connection.
+    Connected {
+        /// It was greeted.
+        Greeted = "greeted",
+        /// It was reset: there are too many in total.
+        RefusedTotal = "refused_total",
+        /// It was reset: there are too many from its address.
+        RefusedPerAddress = "refused_per_address",
+        /// The greeting could not be written.
+        Failed = "failed",
     }
 }
 
-impl Command {
-    const ALL: [Self; 3] = [Self::Quit, Self::Other, Self::TooLong];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Quit => "quit",
-            Self::Other => "other",
-            Self::TooLong => "too_long",
-        }
+labels! {
+    /// What a client sent.
+    Command {
+        /// QUIT.
+        Quit = "quit",
+        /// Anything else.
+        Other = "other",
+        /// More octets than a command may have.
+        TooLong = "too_long",
     }
 }
 
-impl Closed {
-    const ALL: [Self; 6] = [Self::Quit, Self::Client, Self::Time, Self::Commands, Self::Line, Self::Error];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Quit => "quit",
-            Self::Client => "client",
-            Self::Time => "time",
-            Self::Commands => "commands",
-            Self::Line => "line",
-            Self::Error => "error",
-        }
+labels! {
+    /// Why a dialogue ended.
+    Closed {
+        /// The client said QUIT.
+        Quit = "quit",
+        /// The client closed.
+        Client = "client",
+        /// It had its time.
+        Time = "time",
+        /// It had its commands.
+        Commands = "commands",
+        /// It sent a line that is too long.
+        Line = "line",
+        /// The connection broke.
+        Error = "error",
     }
 }
 
-impl Looked {
-    const ALL: [Self; 3] = [Self::Found, Self::Unknown, Self::NoAnswer];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Found => "found",
-            Self::Unknown => "unknown",
-            Self::NoAnswer => "no_answer",
-        }
+labels! {
+    /// What came of asking the controller.
+    Looked {
+        /// A reason and a reference.
+        Found = "found",
+        /// It knows no such connection.
+        Unknown = "unknown",
+        /// Nothing, in time.
+        NoAnswer = "no_answer",
     }
 }
 
@@ -124,9 +93,11 @@ impl Metrics {
     /// All series, at zero.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, label: &str, values: &[&str]| {
+        let counter = |name: &str, help: &str, label: &str, values: Vec<&str>| {
             let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            values.iter().for_each(|value| drop(counter.with_label_values(&[value])));
+            for value in values {
+                drop(counter.with_label_values(&[value]));
+            }
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
@@ -134,31 +105,31 @@ impl Metrics {
             "gate25_notice_connections_total",
             "New connections, by what became of them.",
             "result",
-            &Connected::ALL.map(Connected::label),
+            Connected::ALL.iter().map(|value| value.label()).collect(),
         )?;
         let commands = counter(
             "gate25_notice_commands_total",
             "Commands that clients sent.",
             "command",
-            &Command::ALL.map(Command::label),
+            Command::ALL.iter().map(|value| value.label()).collect(),
         )?;
         let closed = counter(
             "gate25_notice_closed_total",
             "Greeted connections that ended, by why.",
             "why",
-            &Closed::ALL.map(Closed::label),
+            Closed::ALL.iter().map(|value| value.label()).collect(),
         )?;
         let lookups = counter(
             "gate25_notice_lookups_total",
             "Questions to the controller, by what came of them.",
             "result",
-            &Looked::ALL.map(Looked::label),
+            Looked::ALL.iter().map(|value| value.label()).collect(),
         )?;
         let reloads = counter(
             "gate25_notice_policy_reloads_total",
             "Reloads of the policy, by result.",
             "result",
-            &["ok", "refused"],
+            vec!["ok", "refused"],
         )?;
         let open = IntGauge::new("gate25_notice_open_connections", "Connections that are open.")?;
         registry.register(Box::new(open.clone()))?;

@@ -32,7 +32,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
             commands: 20,
             greeting: Duration::from_secs(10),
             farewell: Duration::from_secs(1),

@@ -88,7 +88,7 @@ fn refused_is_down_at_once_and_one_success_is_up() {
     let (first, address) = listener();
     drop(first);
     // A second probe would come long after the test.
-    let (mut prober, reports) = prober(Pace { notice: Duration::from_secs(3600), ..PACE });
+    let (mut prober, reports) = prober(Pace { notice: Duration::from_hours(1), ..PACE });
     let probe = Probe { address, kind: Kind::Notice };
     prober.follow(&HashSet::from([probe]));
     assert_eq!(reports.recv_timeout(SOON), Ok((probe, false)));
@@ -115,7 +115,7 @@ fn a_dead_target_delays_no_other_and_nothing_is_said_twice() {
     let (silent, dead) = listener();
     let (alive, address) = listener();
     let heard = server(alive, "554 no\r\n");
-    let (mut prober, reports) = prober(Pace { patience: Duration::from_secs(3600), ..PACE });
+    let (mut prober, reports) = prober(Pace { patience: Duration::from_hours(1), ..PACE });
     let [dead, probe] = [dead, address].map(|address| Probe { address, kind: Kind::Notice });
     prober.follow(&HashSet::from([dead, probe]));
     assert_eq!(reports.recv_timeout(SOON), Ok((probe, true)));
