@@ -22,7 +22,13 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
+    /// With few descriptors at first, and enough allowed.
     pub(crate) fn start(more: &[&str]) -> Result<Self> {
+        Self::limited("-S -n 256", more)
+    }
+
+    /// With what that `ulimit` leaves.
+    fn limited(limit: &str, more: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
         fs::write(folder.path().join("policy.yaml"), WEST)?;
@@ -33,7 +39,8 @@ impl Notice {
         fs::write(&config, format!("policy: {}\ncontrol: {}\n", policy.display(), control.display()))?;
         let binary = folder.path().join("gate25");
         fs::copy(gate25_tests::gate25(), &binary)?;
-        let mut command = Command::new("setpriv");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit {limit}; exec setpriv \"$@\""), "sh"]);
         command.args([
             "--reuid=65534",
             "--regid=65534",
@@ -104,6 +111,15 @@ fn nobody_can_run_it() -> Result<()> {
     notice.signal(Signal::SIGTERM)?;
     let ended = wait::until(SOON, || notice.child.try_wait().ok().flatten()).context("still there")?;
     ensure!(ended.success(), "{ended}: {}", notice.log());
+    Ok(())
+}
+
+#[test]
+fn fewer_descriptors_are_fewer_connections() -> Result<()> {
+    let notice = Notice::limited("-n 300", &[])?;
+    let warning = "connections: 10000: only 140 fit in 300 descriptors (raise LimitNOFILE)";
+    ensure!(notice.log().contains(warning), "{}", notice.log());
+    ensure!(Client::to(notice.address)?.reply().is_ok());
     Ok(())
 }
 

@@ -5,9 +5,12 @@ use anyhow::{Context as _, Result, ensure};
 use gate25::notice::{greeting::Texts, session::Bounds};
 use gate25_tests::wait;
 use std::{
-    fs,
     net::Shutdown,
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -71,7 +74,7 @@ fn a_mute_controller_delays_by_200_ms() -> Result<()> {
         ensure!(greeting.contains(URL) && !greeting.contains("Reference"), "{greeting}");
     }
     let took = begin.elapsed();
-    ensure!((Duration::from_millis(200)..Duration::from_secs(2)).contains(&took), "{took:?}");
+    ensure!((Duration::from_millis(200)..Duration::from_secs(5)).contains(&took), "{took:?}");
     Ok(())
 }
 
@@ -79,8 +82,9 @@ fn a_mute_controller_delays_by_200_ms() -> Result<()> {
 #[test]
 fn everybody_has_their_own_answer() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let control = controller(folder.path(), |port| {
-        if port.is_multiple_of(16) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let control = controller(folder.path(), move |port| {
+        if asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(64) {
             thread::sleep(Duration::from_millis(250));
         }
         Some(known(port))
@@ -106,15 +110,14 @@ fn everybody_has_their_own_answer() -> Result<()> {
 #[test]
 fn a_new_controller_is_asked() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let control = folder.path().join("control.sock");
-    let (_responder, address) = respond(settings(&control))?;
-    ensure!(!Client::to(address)?.reply()?.contains("REF"));
-    controller(folder.path(), |port| Some(known(port)))?;
-    ensure!(Client::to(address)?.reply()?.contains("REF"));
-    fs::remove_file(&control)?;
-    // The old one goes on answering over the connection that there is; a broken answer ends that one.
-    controller(folder.path(), |_| Some(r#"{"error":"unknown connection"}"#.into()))?;
-    ensure!(Client::to(address)?.reply()?.contains("REF"));
+    let (_responder, address) = respond(settings(&folder.path().join("control.sock")))?;
+    let is_known = || anyhow::Ok(Client::to(address)?.reply()?.contains("REF"));
+    ensure!(!is_known()?, "nobody is there yet");
+    let asked = Arc::new(AtomicUsize::new(0));
+    controller(folder.path(), move |port| (asked.fetch_add(1, Ordering::Relaxed) != 1).then(|| known(port)))?;
+    ensure!(is_known()?, "there it is");
+    ensure!(!is_known()?, "it hung up");
+    ensure!(is_known()?, "it is back");
     Ok(())
 }
 
@@ -184,7 +187,8 @@ fn silent_deaf_and_slow_clients_are_cut() -> Result<()> {
     // It sends without end and reads nothing.
     let mut deaf = Client::to(address)?;
     let deaf = thread::spawn(move || {
-        while deaf.write(&[b'\n'; 65_536]).is_ok() {}
+        let words = vec![b'\n'; 65_536];
+        while deaf.write(&words).is_ok() {}
         Instant::now()
     });
     let mut slow = Client::to(address)?;

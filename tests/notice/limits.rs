@@ -1,10 +1,19 @@
 //! How many clients there may be, and where.
 
-use crate::support::{Client, SOON, client_from, free, respond, serve, settings, taken};
+use crate::support::{Client, SOON, client_from, respond, serve, settings, taken};
 use anyhow::{Context as _, Result, ensure};
-use gate25::notice::{Responder, Settings, limits::RESERVE};
+use gate25::{
+    notice::{Responder, Settings, limits::RESERVE},
+    probe::{Kind, Pace, Probe, Prober},
+};
 use gate25_tests::{http, metrics, wait};
-use std::{collections::BTreeSet, net::SocketAddr, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::SocketAddr,
+    path::Path,
+    sync::mpsc::channel,
+    time::Duration,
+};
 
 const NOWHERE: &str = "/nowhere/control.sock";
 
@@ -100,6 +109,31 @@ fn addresses_come_and_go_and_connections_stay() -> Result<()> {
     Ok(())
 }
 
+/// The controller's probe finds it, and takes its leave; once nobody listens, it hears of that.
+#[test]
+fn probes_know_it() -> Result<()> {
+    let (mut responder, address) = respond(settings(Path::new(NOWHERE)))?;
+    let pages = serve(&responder)?;
+    let (sender, reports) = channel();
+    let report = move |probe, is_up| {
+        let _ = sender.send((probe, is_up));
+    };
+    let pace = Pace { notice: Duration::from_millis(20), ..Pace::default() };
+    let mut prober = Prober::new(responder.runtime().clone(), pace, report);
+    let probe = Probe { address, kind: Kind::Notice };
+    prober.follow(&HashSet::from([probe]));
+    ensure!(reports.recv_timeout(SOON)? == (probe, true));
+    await_count(pages, "gate25_notice_open_connections", 0.0)?;
+    ensure!(count(pages, "gate25_notice_closed_total{why=\"quit\"}").is_some_and(|count| count >= 1.0));
+    responder.listen(&BTreeSet::new());
+    ensure!(reports.recv_timeout(SOON)? == (probe, false));
+    ensure!(
+        count(pages, "gate25_notice_closed_total{why=\"error\"}") == Some(0.0),
+        "a probe was no good guest"
+    );
+    Ok(())
+}
+
 /// The same port in both families, on all addresses: IPv6 takes no IPv4.
 #[test]
 fn both_families_at_one_port() -> Result<()> {
@@ -114,7 +148,6 @@ fn both_families_at_one_port() -> Result<()> {
         let address = format!("{}:{}", bracketed(address), port.port()).parse()?;
         ensure!(Client::to(address)?.reply().is_ok(), "{address}");
     }
-    ensure!(free().port() == 0);
     Ok(())
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn serve(responder: &Responder) -> Result<SocketAddr> {
     Ok(address)
 }
 
-/// A controller that answers each connection with what `answer` makes of the client's port.
+/// A controller that answers each question with what `answer` makes of the client's port; at `None` it hangs up.
 pub(crate) fn controller(
     folder: &Path,
     answer: impl Fn(u16) -> Option<String> + Send + Clone + 'static,
@@ -88,8 +88,8 @@ pub(crate) fn controller(
                 for line in BufReader::new(stream).lines().map_while(std::result::Result::ok) {
                     let request: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                     let port = request["notice"]["port"].as_u64().unwrap_or_default();
-                    let Some(text) = answer(u16::try_from(port).unwrap_or_default()) else { continue };
-                    if writeln!(writer, "{text}").is_err() {
+                    let answer = answer(u16::try_from(port).unwrap_or_default());
+                    if answer.is_none_or(|text| writeln!(writer, "{text}").is_err()) {
                         return;
                     }
                 }
@@ -116,7 +116,8 @@ pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
     pub(crate) fn to(server: SocketAddr) -> Result<Self> {
-        Self::of(TcpStream::connect_timeout(&server, SOON)?)
+        // `connect_timeout` would fail already here where the server resets at once.
+        Self::of(TcpStream::connect(server)?)
     }
 
     fn of(stream: TcpStream) -> Result<Self> {
@@ -143,7 +144,7 @@ impl Client {
         loop {
             let before = reply.len();
             ensure!(self.0.read_line(&mut reply)? > 0, "closed after {reply:?}");
-            if reply[before..].as_bytes().get(3) == Some(&b' ') {
+            if reply.as_bytes()[before..].get(3) == Some(&b' ') {
                 return Ok(reply);
             }
         }
