@@ -140,6 +140,7 @@ impl Controller {
                 if result.is_ok() {
                     self.policy = policy;
                     self.retire();
+                    self.follow_targets();
                 }
                 result.err().map(|error| vec![error.to_string()])
             }
@@ -161,9 +162,12 @@ impl Controller {
     fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
-        if let Err(error) = self.put_into_force(&policy, loaded) {
-            error!("{error}: the tables in force stay, until the next try in a second");
-            self.not_before = Instant::now() + PATIENCE;
+        match self.put_into_force(&policy, loaded) {
+            Ok(()) => self.follow_targets(),
+            Err(error) => {
+                error!("{error}: the tables in force stay, until the next try in a second");
+                self.not_before = Instant::now() + PATIENCE;
+            }
         }
         self.policy = policy;
     }
@@ -184,8 +188,10 @@ impl Controller {
             next_change = self.next_change.map(|instant| instant.to_string()),
             "policy in force"
         );
-        let redirects = targets::redirects(policy, &slots, &tables.targets);
-        self.status.lock().installed = Some(std::sync::Arc::new(Installed {
+        let redirects = self.targets.redirects(policy, &slots, &tables.targets);
+        let mut status = self.status.lock();
+        status.redirects = redirects;
+        status.installed = Some(std::sync::Arc::new(Installed {
             digest: policy.digest.clone(),
             active,
             loaded,
@@ -194,7 +200,6 @@ impl Controller {
             zones: tables.zones,
             targets: tables.targets,
         }));
-        self.follow_targets(redirects);
         Ok(())
     }
 

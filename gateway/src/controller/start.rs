@@ -88,6 +88,8 @@ impl Controller {
             return Err(fault.into());
         }
         controller.retire();
+        // Not before: a start that fails takes no target from what an earlier controller left.
+        controller.follow_targets();
         controller.look_at_attachments();
         Ok((controller, programs))
     }

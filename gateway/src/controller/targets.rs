@@ -22,26 +22,41 @@ impl Targets {
     pub(super) fn new(prober: Prober) -> Self {
         Self { prober, up: HashSet::new(), is_due: false }
     }
+
+    /// The redirects of a policy, in the order of its zones.
+    pub(super) fn redirects(
+        &self,
+        policy: &Policy,
+        slots: &[u32],
+        targets: &HashMap<u32, Target>,
+    ) -> Vec<Redirect> {
+        let mut redirects = redirects(policy, slots, targets);
+        for redirect in &mut redirects {
+            redirect.is_up = self.up.contains(&probe(redirect));
+        }
+        redirects
+    }
 }
 
-/// The redirects of a policy in force, in the order of its zones; none is up.
-pub(super) fn redirects(policy: &Policy, slots: &[u32], targets: &HashMap<u32, Target>) -> Vec<Redirect> {
-    let of = |(zone, slot): (&crate::policy::Zone, &u32)| {
+/// All of them, as if none were up.
+fn redirects(policy: &Policy, slots: &[u32], targets: &HashMap<u32, Target>) -> Vec<Redirect> {
+    let mut redirects = Vec::new();
+    for (zone, slot) in policy.zones.iter().zip(slots) {
         let target = targets.get(slot).copied().unwrap_or_default();
-        let families = [(Family::Ipv4, target.ipv4_port), (Family::Ipv6, target.ipv6_port)];
-        let used = families.into_iter().filter(|(_, port)| *port != 0);
-        let (slot, zone, action) = (*slot, zone.id.clone(), zone.action);
-        used.map(move |(family, _)| Redirect {
-            slot,
-            zone: zone.clone(),
-            action,
-            family,
-            address: endpoint(&target, family),
-            is_up: false,
-        })
-        .collect::<Vec<_>>()
-    };
-    policy.zones.iter().zip(slots).flat_map(of).collect()
+        for (family, port) in [(Family::Ipv4, target.ipv4_port), (Family::Ipv6, target.ipv6_port)] {
+            if port != 0 {
+                redirects.push(Redirect {
+                    slot: *slot,
+                    zone: zone.id.clone(),
+                    action: zone.action,
+                    family,
+                    address: endpoint(&target, family),
+                    is_up: false,
+                });
+            }
+        }
+    }
+    redirects
 }
 
 fn endpoint(target: &Target, family: Family) -> SocketAddr {
@@ -75,14 +90,10 @@ fn usable(targets: &HashMap<u32, Target>, redirects: &[Redirect]) -> HashMap<u32
 
 impl Controller {
     /// Probes what the policy in force redirects to, and nothing else.
-    pub(super) fn follow_targets(&mut self, mut redirects: Vec<Redirect>) {
-        let wanted: HashSet<Probe> = redirects.iter().map(probe).collect();
+    pub(super) fn follow_targets(&mut self) {
+        let wanted: HashSet<Probe> = self.status.lock().redirects.iter().map(probe).collect();
         self.targets.up.retain(|probe| wanted.contains(probe));
         self.targets.prober.follow(&wanted);
-        for redirect in &mut redirects {
-            redirect.is_up = self.targets.up.contains(&probe(redirect));
-        }
-        self.status.lock().redirects = redirects;
         self.put_targets();
     }
 
