@@ -1,11 +1,15 @@
 //! The command line.
 
+mod notice;
+
 use crate::config::{self, Config, Events, Interface, Unmanaged};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gate25_common::verdict;
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+pub use notice::{Asked, Notice};
 
 /// Port-25 egress enforcement: stops outbound TCP/25 that is not headed to approved relays.
 #[derive(Debug, Parser)]
@@ -52,10 +56,20 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
   gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
+  gate25 explain --ref 7K3QX2MB
 
-It knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections
-that were redirected, whose answers pass.")]
+With --ref the running controller says what a notice's reference stands for. Without, it knows the policy alone: not
+`unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
+answers pass.")]
     Explain(Explain),
+    /// Greet redirected connections, say why they were blocked, take nothing
+    #[command(after_help = "Examples:
+  gate25 notice --config /etc/gate25/gate25.yaml
+  gate25 notice --policy /etc/gate25/policies --address 192.0.2.26:2525 --hostname notice.example.net
+
+Needs no privilege: run it as a user of its own, in the group gate25. Without a controller it greets all the
+same, but cannot give a reason and a reference.")]
+    Notice(Notice),
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
   gate25 replay --policy /etc/gate25/policies traffic.pcap
@@ -110,19 +124,25 @@ impl From<Direction> for verdict::Direction {
 pub struct Explain {
     /// A policy file or directory
     #[arg(long)]
-    pub policy: PathBuf,
+    pub policy: Option<PathBuf>,
     /// The subscriber's address
-    #[arg(long, value_name = "S")]
-    pub from: IpAddr,
+    #[arg(long, value_name = "S", required_unless_present = "reference")]
+    pub from: Option<IpAddr>,
     /// The remote address
-    #[arg(long, value_name = "R")]
-    pub to: IpAddr,
+    #[arg(long, value_name = "R", required_unless_present = "reference")]
+    pub to: Option<IpAddr>,
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
     /// Which way the packets go; --from is the subscriber all the same
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,
+    /// The reference of a notice, as a subscriber read it
+    #[arg(long = "ref", value_name = "REF", conflicts_with_all = ["policy", "from", "to", "at", "direction"])]
+    pub reference: Option<String>,
+    /// Whom to ask about a reference
+    #[command(flatten)]
+    pub controller: Asked,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

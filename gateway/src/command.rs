@@ -3,5 +3,8 @@
 pub mod check;
 pub mod detach;
 pub mod explain;
+pub mod notice;
+pub mod reference;
 pub mod replay;
 pub mod run;
+mod signals;

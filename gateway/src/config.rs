@@ -24,7 +24,7 @@ pub struct Config {
     /// Where `/metrics` and `/healthz` are served.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// The control socket of a later version.
+    /// Where the controller can be asked.
     #[serde(default = "default_control")]
     pub control: PathBuf,
     /// Below a bpffs: programs, links and maps.
@@ -177,8 +177,8 @@ impl Config {
         }
     }
 
-    /// What types cannot say.
-    pub fn checked(self) -> Result<Self, Unusable> {
+    /// The policy's path, which must be there.
+    pub fn named_policy(&self) -> Result<PathBuf, Unusable> {
         if self.policy.as_os_str().is_empty() {
             return Err(Unusable::new(
                 "policy",
@@ -186,6 +186,12 @@ impl Config {
                 "name it in the file of --config, or with --policy",
             ));
         }
+        Ok(self.policy.clone())
+    }
+
+    /// What types cannot say.
+    pub fn checked(self) -> Result<Self, Unusable> {
+        self.named_policy()?;
         if self.interfaces.is_empty() {
             return Err(Unusable::new(
                 "interfaces",

@@ -1,6 +1,7 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
 mod start;
+mod targets;
 mod toward;
 
 use crate::clock;
@@ -15,15 +16,16 @@ use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
-use crate::policy::{self, Loaded, Policy, Problem, Refused};
+use crate::policy::{Loaded, Policy, Problem, Refused};
+use crate::probe::Probe;
 use crate::status::{Installed, Interface, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use targets::Targets;
 use tracing::{error, info, warn};
 
 /// What the loop waits for, besides the passing of time.
@@ -33,6 +35,13 @@ pub enum Input {
     Reload,
     /// End, and leave enforcement in place (SIGTERM, SIGINT).
     Stop,
+    /// What connections are redirected to answers, or does not.
+    Probed {
+        /// What was probed.
+        probe: Probe,
+        /// Whether it is as it should be.
+        is_up: bool,
+    },
 }
 
 /// How often files, clocks and attachments are looked at.
@@ -60,6 +69,7 @@ pub struct Controller {
     /// Nobody else works below `pin` meanwhile.
     _lock: Lock,
     status: Shared,
+    targets: Targets,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     next_change: Option<Timestamp>,
@@ -96,6 +106,7 @@ impl Controller {
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => self.reload("SIGHUP"),
+                Ok(Input::Probed { probe, is_up }) => self.probed(probe, is_up),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             // Also under a stream of signals.
@@ -130,12 +141,13 @@ impl Controller {
             self.sweep_flows();
             self.glance = Instant::now() + GLANCE;
         }
+        self.mend_targets();
         self.look_at_attachments();
     }
 
     /// Takes a new policy, whole, or keeps the old one.
     fn reload(&mut self, why: &str) {
-        let (loaded, watch) = load_watched(&self.config.policy, &self.policy.sources);
+        let (loaded, watch) = Watch::load(&self.config.policy, &self.policy.sources);
         self.watch = watch;
         let refused = match loaded {
             Ok(Loaded { policy, warnings }) => {
@@ -144,6 +156,7 @@ impl Controller {
                 if result.is_ok() {
                     self.policy = policy;
                     self.retire();
+                    self.follow_targets();
                 }
                 result.err().map(|error| vec![error.to_string()])
             }
@@ -165,9 +178,12 @@ impl Controller {
     fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
-        if let Err(error) = self.put_into_force(&policy, loaded) {
-            error!("{error}: the tables in force stay, until the next try in a second");
-            self.not_before = Instant::now() + PATIENCE;
+        match self.put_into_force(&policy, loaded) {
+            Ok(()) => self.follow_targets(),
+            Err(error) => {
+                error!("{error}: the tables in force stay, until the next try in a second");
+                self.not_before = Instant::now() + PATIENCE;
+            }
         }
         self.policy = policy;
     }
@@ -176,10 +192,13 @@ impl Controller {
     fn put_into_force(&mut self, policy: &Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
-        let tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
         if tables.needs_return {
             self.open_return_paths()?;
         }
+        let redirects = self.targets.redirects(policy, &slots, &tables.targets);
+        let usable = targets::usable(&tables.targets, &redirects);
+        let targets = std::mem::replace(&mut tables.targets, usable);
         let active = self.store.install(&tables)?;
         if !tables.needs_return
             && let Err(fault) = self.close_return_paths()
@@ -196,13 +215,16 @@ impl Controller {
             next_change = self.next_change.map(|instant| instant.to_string()),
             "policy in force"
         );
-        self.status.lock().installed = Some(std::sync::Arc::new(Installed {
+        let mut status = self.status.lock();
+        status.redirects = redirects;
+        status.installed = Some(std::sync::Arc::new(Installed {
             digest: policy.digest.clone(),
             active,
             loaded,
             tables: sizes(&tables),
             rules: tables.rules,
             zones: tables.zones,
+            targets,
         }));
         Ok(())
     }
@@ -239,26 +261,6 @@ impl Controller {
             }
         }
         status.interfaces = now;
-    }
-}
-
-/// Loads the policy with every file watched from before it was read; also those that only the policy itself names, for
-/// which it is read once more.
-fn load_watched(path: &Path, known: &[PathBuf]) -> (Result<Loaded, Refused>, Watch) {
-    let mut files = vec![path.to_owned()];
-    files.extend(known.iter().filter(|file| *file != path).cloned());
-    loop {
-        let watch = Watch::new(files.clone());
-        let loaded = policy::load(path);
-        let sources = match &loaded {
-            Ok(loaded) => &loaded.policy.sources,
-            Err(refused) => &refused.sources,
-        };
-        let new: Vec<PathBuf> = sources.iter().filter(|source| !files.contains(source)).cloned().collect();
-        if new.is_empty() {
-            return (loaded, watch);
-        }
-        files.extend(new);
     }
 }
 

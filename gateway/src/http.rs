@@ -1,5 +1,6 @@
 //! `/metrics` and `/healthz`.
 
+use crate::datapath::fault::Fault;
 use crate::datapath::snapshot::Counters;
 use crate::metrics;
 use crate::status::{Shared, Status};
@@ -11,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
@@ -23,14 +24,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long its request may take to arrive.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Serves until the process ends. The listener is bound already, so that a port in use is known before anything else.
-pub async fn serve(listener: TcpListener, status: Shared, counters: Counters) -> std::io::Result<()> {
+/// Takes the address, before anything else is begun, so that a port in use is known early.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
+        let remedy = "end what listens there, or set `listen` to a free address";
+        Fault::new("listen", address, error, remedy)
+    })
+}
+
+/// The controller's pages.
+pub fn pages(status: Shared, counters: Counters) -> Router {
     let state = Arc::new(Page { status, counters: Arc::new(Mutex::new(counters)) });
-    let router = Router::new()
-        .route("/metrics", get(metrics_page))
-        .route("/healthz", get(health_page))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n") })
-        .with_state(state);
+    Router::new().route("/metrics", get(metrics_page)).route("/healthz", get(health_page)).with_state(state)
+}
+
+/// Serves `/metrics` and `/healthz` until the process ends.
+pub async fn serve(listener: TcpListener, pages: Router) -> std::io::Result<()> {
+    let router = pages.fallback(|| async { (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n") });
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -64,12 +78,16 @@ async fn metrics_page(State(page): State<Arc<Page>>) -> Response {
     let status = page.status.lock().clone();
     // With very many rules this takes a second, in which `/healthz` is to answer all the same.
     match tokio::task::spawn_blocking(move || scrape(&status, &counters)).await {
-        Ok(Ok(text)) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
+        Ok(Ok(text)) => exposition(text),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+/// A page in Prometheus' text format.
+#[must_use]
+pub fn exposition(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn scrape(status: &Status, counters: &Counters) -> Result<String, String> {
@@ -82,8 +100,14 @@ fn scrape(status: &Status, counters: &Counters) -> Result<String, String> {
 
 async fn health_page(State(page): State<Arc<Page>>) -> Response {
     let status = page.status.lock().clone();
-    let code = if is_healthy(&status) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, [(header::CONTENT_TYPE, "application/json")], health(&status)).into_response()
+    verdict(is_healthy(&status), health(&status))
+}
+
+/// An answer of `/healthz`.
+#[must_use]
+pub fn verdict(is_healthy: bool, json: String) -> Response {
+    let code = if is_healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 fn is_healthy(status: &Status) -> bool {

@@ -3,10 +3,12 @@
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
-use gate25::command::{check, detach, explain, replay, run};
+use gate25::command::{check, detach, explain, notice, reference, replay, run};
 use gate25::controller::Failure;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,7 +40,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     match command {
         Command::Run(arguments) => {
-            tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
+            log();
             run::run(arguments.node.config()?, arguments.log_packets)?;
         }
         Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
@@ -47,26 +49,11 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Explain(Explain { policy, from, to, at, direction, json }) => {
-            let at = at.unwrap_or_else(Timestamp::now);
-            if from.is_ipv4() != to.is_ipv4() {
-                return Err(anyhow::anyhow!(
-                    "to: {to}: is of another family than {from} (give two IPv4 or two IPv6 addresses)"
-                )
-                .into());
-            }
-            let explanation = explain::explain(
-                &load(&policy)?,
-                explain::Path { subscriber: from, remote: to, direction: direction.into() },
-                at,
-            )?;
-            if json {
-                serde_json::to_writer(&mut out, &explanation)?;
-                writeln!(out)?;
-            } else {
-                write!(out, "{explanation}")?;
-            }
+        Command::Notice(arguments) => {
+            log();
+            notice::notice(arguments.options()?)?;
         }
+        Command::Explain(arguments) => explained(arguments, &mut out)?,
         Command::Replay { policy, at, direction, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
             replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
@@ -74,6 +61,46 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn log() {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
+}
+
+fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
+    let Explain { policy, from, to, at, direction, json, reference, controller } = arguments;
+    match (reference, policy, from, to) {
+        (Some(reference), ..) => {
+            let record = reference::look_up(&controller.socket()?, &reference)?;
+            print(&record, json, out)
+        }
+        (None, Some(policy), Some(from), Some(to)) => {
+            if from.is_ipv4() != to.is_ipv4() {
+                return Err(anyhow::anyhow!(
+                    "to: {to}: is of another family than {from} (give two IPv4 or two IPv6 addresses)"
+                )
+                .into());
+            }
+            let at = at.unwrap_or_else(Timestamp::now);
+            let path = explain::Path { subscriber: from, remote: to, direction: direction.into() };
+            print(&explain::explain(&load(&policy)?, path, at)?, json, out)
+        }
+        _ => Err(anyhow::anyhow!(
+            "policy: (none): the running controller cannot be asked yet, but for a reference (name a policy with --policy)"
+        )
+        .into()),
+    }
+}
+
+/// A table, or one JSON object.
+fn print(answer: &(impl Serialize + Display), json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    if json {
+        serde_json::to_writer(&mut *out, answer)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{answer}")?;
+    }
+    Ok(())
 }
 
 /// clap's words, and a last line in ours. Help and version are no faults.

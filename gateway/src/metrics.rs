@@ -104,6 +104,15 @@ impl Page {
             let labels = [interface.name.as_str(), interface.mode.label()];
             attached.with_label_values(&labels).set(f64::from(u8::from(interface.attached)));
         }
+        let redirect = self.gauge(
+            "gate25_redirect_up",
+            "Whether what a zone's blocked connections are redirected to answers; if not, they are reset.",
+            &["zone", "action", "family"],
+        )?;
+        for found in &status.redirects {
+            let labels = [found.zone.as_str(), found.action.label(), found.family.label()];
+            redirect.with_label_values(&labels).set(f64::from(u8::from(found.is_up)));
+        }
         let Some(installed) = &status.installed else { return Ok(()) };
         self.gauge("gate25_policy_info", "The policy in force; always 1.", &["digest"])?
             .with_label_values(&[&installed.digest])
@@ -140,4 +149,34 @@ fn labels<'a>(row: &'a Row, zone: &'a str) -> [&'a str; 7] {
         row.reason.label(),
         if row.enforced { "true" } else { "false" },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Redirect;
+    use gate25_common::verdict::{Action, Family};
+
+    #[test]
+    fn redirects_are_up_or_not() {
+        let redirect = |action, family, address: &str, is_up| Redirect {
+            slot: 1,
+            zone: "west".into(),
+            action,
+            family,
+            address: address.parse().unwrap(),
+            is_up,
+        };
+        let redirects = vec![
+            redirect(Action::Notice, Family::Ipv4, "192.0.2.26:2525", true),
+            redirect(Action::Notice, Family::Ipv6, "[2001:db8::1]:2525", false),
+        ];
+        let text = render(&Status { redirects, ..Status::default() }, &Snapshot::default()).unwrap();
+        for wanted in [
+            "gate25_redirect_up{action=\"notice\",family=\"ipv4\",zone=\"west\"} 1\n",
+            "gate25_redirect_up{action=\"notice\",family=\"ipv6\",zone=\"west\"} 0\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted} not in:\n{text}");
+        }
+    }
 }

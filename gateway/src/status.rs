@@ -2,10 +2,12 @@
 
 use crate::datapath::attach::XdpMode;
 use crate::tables::Rule;
-use gate25_common::abi::Active;
+use gate25_common::abi::{Active, Target};
+use gate25_common::verdict::{Action, Family};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The controller writes it, HTTP reads it.
@@ -33,6 +35,8 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// Established connections that are redirected.
     pub flows: usize,
+    /// A line a zone and family that redirects, by the policy in force.
+    pub redirects: Vec<Redirect>,
 }
 
 /// A policy in force.
@@ -50,6 +54,25 @@ pub struct Installed {
     pub zones: HashMap<u32, String>,
     /// Table, entries, capacity.
     pub tables: Vec<(&'static str, usize, usize)>,
+    /// Where connections of a zone are redirected to while that answers, by slot.
+    pub targets: HashMap<u32, Target>,
+}
+
+/// Where blocked connections of a zone go, in one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// The zone's slot.
+    pub slot: u32,
+    /// The zone's id.
+    pub zone: String,
+    /// Notice or relay.
+    pub action: Action,
+    /// Of the connections.
+    pub family: Family,
+    /// Where they go.
+    pub address: SocketAddr,
+    /// Whether it answers; if not, they get a reset.
+    pub is_up: bool,
 }
 
 /// An interface's state.

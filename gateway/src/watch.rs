@@ -5,7 +5,7 @@
 //! config management), a bind mount and a network file system are all the same case. A change is reported once it has
 //! held still from one look to the next, so that a file is not read while it is being written.
 
-use crate::policy::files;
+use crate::policy::{self, Loaded, Refused, files};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -71,6 +71,27 @@ impl Watch {
     pub fn new(files: Vec<PathBuf>) -> Self {
         let look = Look::at(&files);
         Self { files, read: look.clone(), last: look }
+    }
+
+    /// Loads the policy with every file watched from before it was read; also those that only the policy itself names,
+    /// for which it is read once more.
+    pub fn load(path: &Path, known: &[PathBuf]) -> (Result<Loaded, Refused>, Self) {
+        let mut files = vec![path.to_owned()];
+        files.extend(known.iter().filter(|file| *file != path).cloned());
+        loop {
+            let watch = Self::new(files.clone());
+            let loaded = policy::load(path);
+            let sources = match &loaded {
+                Ok(loaded) => &loaded.policy.sources,
+                Err(refused) => &refused.sources,
+            };
+            let new: Vec<PathBuf> =
+                sources.iter().filter(|source| !files.contains(source)).cloned().collect();
+            if new.is_empty() {
+                return (loaded, watch);
+            }
+            files.extend(new);
+        }
     }
 
     /// Whether the files are others than when they were read, and hold still.

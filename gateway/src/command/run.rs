@@ -1,32 +1,47 @@
 //! `gate25 run`: load, install, attach, serve, follow.
 
+use super::signals::Signals;
 use crate::config::Config;
+use crate::control::handler::Handler;
+use crate::control::server;
 use crate::controller::{Controller, Failure, Input};
 use crate::datapath::fault::Fault;
+use crate::datapath::flows::Flows;
+use crate::datapath::pins::Pins;
 use crate::http;
+use crate::probe::{Pace, Prober};
 use crate::status::Shared;
 use anyhow::Context;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
-use std::net::TcpListener;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 /// Runs the controller until SIGTERM or SIGINT. `log` lets the program log each packet to port 25 (for debugging: it
 /// costs).
 pub fn run(config: Config, log: bool) -> Result<(), Failure> {
-    let listener = listen(&config)?;
+    let listener = http::bind(config.listen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let status = Shared::default();
-    let (controller, mut programs) = Controller::start(config.clone(), status.clone(), log)?;
+    let (inputs, received) = channel();
+    let prober = {
+        let inputs = inputs.clone();
+        // Nobody listens any more when the controller ends.
+        let report = move |probe, is_up| {
+            let _ = inputs.send(Input::Probed { probe, is_up });
+        };
+        Prober::new(runtime.handle().clone(), Pace::default(), report)
+    };
+    let (controller, mut programs) = Controller::start(config.clone(), status.clone(), prober, log)?;
     if config.events.is_some() {
         warn!("events: comes with a later version; blocked connections are counted, not listed");
     }
     let counters = controller.counters()?;
-    let (inputs, received) = channel();
+    let _control = control(&config, handler(&config, status.clone())?, &runtime);
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals")?
@@ -36,8 +51,8 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     }
     thread::spawn(move || {
         runtime.block_on(async move {
-            tokio::spawn(signals.forward(inputs));
-            if let Err(error) = http::serve(listener, status, counters).await {
+            tokio::spawn(signals.forward(inputs, Input::Reload, Input::Stop));
+            if let Err(error) = http::serve(listener, http::pages(status, counters)).await {
                 warn!("listen: {error}: /metrics and /healthz are gone; enforcement goes on");
             }
         });
@@ -49,22 +64,31 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn listen(config: &Config) -> Result<TcpListener, Failure> {
-    let bound = TcpListener::bind(config.listen).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| {
-        Failure::Fault(
-            Fault::new(
-                "listen",
-                config.listen,
-                error,
-                "end what listens there, or set `listen` to a free address",
-            )
-            .into(),
-        )
-    })
+/// Answers on the control socket; without one, enforcement goes on all the same.
+fn control(config: &Config, handler: Handler, runtime: &Runtime) -> Option<server::Bound> {
+    match server::bind(&config.control) {
+        Ok((listener, bound)) => {
+            runtime.spawn(async move {
+                if let Err(error) = server::serve(listener, Arc::new(handler)).await {
+                    warn!("control: {error}: nobody can ask; enforcement goes on");
+                }
+            });
+            Some(bound)
+        }
+        Err(fault) => {
+            warn!("{fault}: nobody can ask this controller; enforcement goes on");
+            None
+        }
+    }
+}
+
+/// Knows redirected connections, as the kernel keeps them.
+fn handler(config: &Config, status: Shared) -> Result<Handler, Fault> {
+    let flows = Flows::pinned(&Pins::below(&config.pin)?);
+    Ok(Handler::new(status, move |subscriber| match &flows {
+        Ok(flows) => flows.find(subscriber),
+        Err(fault) => Err(fault.clone()),
+    }))
 }
 
 /// Hands on what the program logs, ten times a second; without a reader it is lost, which is no reason not to enforce.
@@ -77,34 +101,5 @@ fn follow(program: &mut Ebpf) {
             }
         })),
         Err(error) => warn!("packet log: {error}"),
-    }
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn forward(mut self, inputs: Sender<Input>) {
-        loop {
-            let input = tokio::select! {
-                _ = self.hangup.recv() => Input::Reload,
-                _ = self.terminate.recv() => Input::Stop,
-                _ = self.interrupt.recv() => Input::Stop,
-            };
-            if inputs.send(input).is_err() {
-                return;
-            }
-        }
     }
 }

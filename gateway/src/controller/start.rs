@@ -1,7 +1,8 @@
 //! How a controller starts: whatever can be known to fail is looked at before anything changes, and whatever fails all the
 //! same is taken back.
 
-use super::{Controller, Failure, load_watched, warn_of};
+use super::targets::Targets;
+use super::{Controller, Failure, warn_of};
 use crate::clock;
 use crate::config::{Config, Unmanaged};
 use crate::datapath::attach;
@@ -12,6 +13,7 @@ use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::zones::Slots;
 use crate::policy::{Loaded, Policy};
+use crate::probe::Prober;
 use crate::status::Shared;
 use crate::watch::Watch;
 use aya::Ebpf;
@@ -21,14 +23,19 @@ use std::time::Instant;
 
 impl Controller {
     /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
-    pub fn start(config: Config, status: Shared, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
+    pub fn start(
+        config: Config,
+        status: Shared,
+        prober: Prober,
+        log: bool,
+    ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let pins = Pins::below(&config.pin)?;
-        let (loaded, watch) = load_watched(&config.policy, &[]);
+        let (loaded, watch) = Watch::load(&config.policy, &[]);
         let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
         warn_of(&warnings);
         let before = pins.list();
         let lock = pins.lock()?;
-        let started = Self::enforce(&config, &pins, lock, policy, watch, status, log);
+        let started = Self::enforce(&config, &pins, lock, (policy, watch), status, prober, log);
         if started.is_err() {
             pins.restore(&before);
         }
@@ -39,9 +46,9 @@ impl Controller {
         config: &Config,
         pins: &Pins,
         lock: Lock,
-        policy: Policy,
-        watch: Watch,
+        (policy, watch): (Policy, Watch),
         status: Shared,
+        prober: Prober,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
@@ -71,6 +78,7 @@ impl Controller {
             glance: Instant::now(),
             _lock: lock,
             status,
+            targets: Targets::new(prober),
             compiled: clock::now(),
             next_change: None,
             not_before: Instant::now(),
@@ -87,6 +95,8 @@ impl Controller {
             return Err(fault.into());
         }
         controller.retire();
+        // Not before: a start that fails takes no target from what an earlier controller left.
+        controller.follow_targets();
         controller.look_at_attachments();
         Ok((controller, programs))
     }

@@ -1,0 +1,137 @@
+//! The control socket: how other processes of this host ask the running controller. One JSON object a line each way,
+//! answers in the order of the requests.
+
+pub mod client;
+pub mod handler;
+pub mod references;
+pub mod server;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// Octets that a request may have, its newline not counted.
+pub const MAX_REQUEST: usize = 4096;
+
+/// The error for a connection that is not redirected, or not any more.
+pub const UNKNOWN_CONNECTION: &str = "unknown connection";
+/// The error for a reference that was not given, or was forgotten.
+pub const UNKNOWN_REFERENCE: &str = "unknown reference";
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// Why a subscriber's connection was redirected to the notice; makes a reference. The answer is a [`Notice`].
+    Notice {
+        /// The subscriber's address.
+        subscriber: IpAddr,
+        /// The subscriber's port.
+        port: u16,
+    },
+    /// What a reference stands for. The answer is a [`Record`].
+    Reference(String),
+}
+
+/// Why a connection was redirected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The zone's id.
+    pub zone: Option<String>,
+    /// A word of the closed list.
+    pub reason: Cow<'static, str>,
+    /// The id of the rule named.
+    pub rule: Option<String>,
+    /// Whom the subscriber wanted to talk to.
+    pub remote: IpAddr,
+    /// What to look it up by.
+    pub reference: String,
+}
+
+/// What is kept of a notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it is looked up by.
+    pub reference: String,
+    /// When it was given.
+    pub time: Timestamp,
+    /// The subscriber's address.
+    pub subscriber: IpAddr,
+    /// The subscriber's port.
+    pub subscriber_port: u16,
+    /// Whom the subscriber wanted to talk to, at port 25.
+    pub remote: IpAddr,
+    /// The zone's id.
+    pub zone: Option<String>,
+    /// A word of the closed list.
+    pub reason: Cow<'static, str>,
+    /// The id of the rule named.
+    pub rule: Option<String>,
+    /// What the connection got.
+    pub action: Cow<'static, str>,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To [`Request::Notice`].
+    Notice(Notice),
+    /// To [`Request::Reference`].
+    Record(Record),
+    /// To what cannot be answered.
+    Error {
+        /// Why.
+        error: Cow<'static, str>,
+    },
+}
+
+impl Answer {
+    fn error(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::Error { error: error.into() }
+    }
+}
+
+/// An answer's line as the type that goes with the request, or else the error in it.
+pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Line<T> {
+        Error { error: String },
+        Answer(T),
+    }
+    match serde_json::from_str(line) {
+        Ok(Line::Answer(answer)) => Ok(answer),
+        Ok(Line::Error { error }) => Err(error),
+        Err(error) => Err(format!("cannot read the answer: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What other programs write and read.
+    #[test]
+    fn the_words_on_the_wire() {
+        let request = Request::Notice { subscriber: "203.0.113.9".parse().unwrap(), port: 40001 };
+        let text = r#"{"notice":{"subscriber":"203.0.113.9","port":40001}}"#;
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        let text = r#"{"reference":"7K3QX2MB"}"#;
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reference("7K3QX2MB".into()));
+    }
+
+    #[test]
+    fn an_answer_or_its_error() {
+        let text =
+            r#"{"zone":"west","reason":"default","rule":null,"remote":"192.0.2.200","reference":"7K3QX2MB"}"#;
+        let notice: Notice = read(text).unwrap();
+        assert_eq!(serde_json::to_string(&Answer::Notice(notice)).unwrap(), text);
+        assert_eq!(read::<Notice>(r#"{"error":"unknown connection"}"#), Err(UNKNOWN_CONNECTION.into()));
+        assert!(read::<Notice>("{}").is_err());
+        assert!(read::<Notice>("").is_err());
+    }
+}

@@ -1,0 +1,238 @@
+//! What the controller answers on its control socket.
+
+use super::references::{Ends, Reference, References};
+use super::{Answer, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use crate::datapath::fault::Fault;
+use crate::datapath::flows::Connection;
+use crate::status::Shared;
+use gate25_common::abi::NO_ZONE;
+use jiff::Timestamp;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// Lines a second that notices may write to the log.
+const LINES: u64 = 50;
+
+/// Finds a redirected connection by the subscriber's address and port.
+type Find = dyn Fn(SocketAddr) -> Result<Option<Connection>, Fault> + Send + Sync;
+
+/// Answers requests. Never waits for the controller's loop.
+pub struct Handler {
+    status: Shared,
+    find: Box<Find>,
+    given: Mutex<Given>,
+    has_warned: AtomicBool,
+}
+
+#[derive(Default)]
+struct Given {
+    references: References,
+    log: Cap,
+}
+
+impl Handler {
+    /// Names zones and rules as `status` has them.
+    pub fn new(
+        status: Shared,
+        find: impl Fn(SocketAddr) -> Result<Option<Connection>, Fault> + Send + Sync + 'static,
+    ) -> Self {
+        Self { status, find: Box::new(find), given: Mutex::default(), has_warned: AtomicBool::new(false) }
+    }
+
+    /// Answers one line, without its newline.
+    pub fn answer(&self, line: &[u8]) -> Answer {
+        match serde_json::from_slice(line) {
+            Ok(Request::Notice { subscriber, port }) => self.notice(SocketAddr::new(subscriber, port)),
+            Ok(Request::Reference(reference)) => self.reference(&reference),
+            Err(error) => Answer::error(format!("unknown request: {error}")),
+        }
+    }
+
+    fn notice(&self, subscriber: SocketAddr) -> Answer {
+        let connection = (self.find)(subscriber).unwrap_or_else(|fault| {
+            if !self.has_warned.swap(true, Ordering::Relaxed) {
+                warn!("{fault}: notices go out without reason and reference");
+            }
+            None
+        });
+        let Some(connection) = connection else { return Answer::error(UNKNOWN_CONNECTION) };
+        let installed = self.status.lock().installed.clone().unwrap_or_default();
+        let named = (connection.zone != NO_ZONE).then(|| installed.zones.get(&connection.zone)).flatten();
+        let zone = named.cloned();
+        let rule = installed.rules.get(&connection.rule).map(|rule| rule.id.clone());
+        let reason = connection.reason.label();
+        let record = |reference: Reference| Record {
+            reference: reference.to_string(),
+            time: Timestamp::now(),
+            subscriber: subscriber.ip(),
+            subscriber_port: subscriber.port(),
+            remote: connection.remote,
+            zone: zone.clone(),
+            reason: reason.into(),
+            rule: rule.clone(),
+            action: connection.action.label().into(),
+        };
+        match self.given().reference((subscriber, connection.remote), record) {
+            Ok(reference) => Answer::Notice(Notice {
+                reference: reference.to_string(),
+                reason: reason.into(),
+                remote: connection.remote,
+                zone,
+                rule,
+            }),
+            Err(error) => Answer::error(format!("no random numbers: {error}")),
+        }
+    }
+
+    fn reference(&self, text: &str) -> Answer {
+        match text.parse() {
+            Ok(reference) => match self.given().references.get(reference) {
+                Some(record) => Answer::Record(record.clone()),
+                None => Answer::error(UNKNOWN_REFERENCE),
+            },
+            Err(_) => Answer::error(UNKNOWN_REFERENCE),
+        }
+    }
+
+    fn given(&self) -> std::sync::MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Given {
+    /// The connection's reference; a new one is kept and logged.
+    fn reference(
+        &mut self,
+        ends: Ends,
+        record: impl FnOnce(Reference) -> Record,
+    ) -> std::io::Result<Reference> {
+        let now = Instant::now();
+        if let Some(reference) = self.references.recent(&ends, now) {
+            return Ok(reference);
+        }
+        let reference = self.references.keep(ends, now, Reference::random, record)?;
+        if let (Some(record), Some(suppressed)) = (self.references.get(reference), self.log.admit(now)) {
+            info!(
+                reference = record.reference,
+                subscriber = %ends.0,
+                remote = %ends.1,
+                zone = record.zone,
+                reason = &*record.reason,
+                rule = record.rule,
+                suppressed = (suppressed > 0).then_some(suppressed),
+                "notice"
+            );
+        }
+        Ok(reference)
+    }
+}
+
+/// At most [`LINES`] a second.
+#[derive(Debug, Default)]
+struct Cap {
+    second: Option<Instant>,
+    written: u64,
+    suppressed: u64,
+}
+
+impl Cap {
+    /// Whether a line may be written now, and then how many could not be since the last one.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
+            (self.second, self.written) = (Some(now), 0);
+        }
+        if self.written == LINES {
+            self.suppressed += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Installed;
+    use crate::tables::Rule;
+    use gate25_common::abi::NO_RULE;
+    use gate25_common::verdict::{Action, Reason, RuleKind};
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    /// A handler that knows one connection from 203.0.113.9 port 40001.
+    fn handler(zone: u32, rule: u64) -> Handler {
+        let status = Shared::default();
+        let rules =
+            HashMap::from([(7, Rule { id: "campus".into(), kind: RuleKind::Exception, until: None })]);
+        let zones = HashMap::from([(3, "west".into())]);
+        status.lock().installed = Some(Arc::new(Installed { rules, zones, ..Installed::default() }));
+        let connection = Connection {
+            remote: "192.0.2.200".parse().unwrap(),
+            zone,
+            reason: Reason::Expired,
+            action: Action::Notice,
+            rule,
+        };
+        let known = "203.0.113.9:40001".parse().unwrap();
+        Handler::new(status, move |subscriber| Ok((subscriber == known).then_some(connection)))
+    }
+
+    const ASK: &[u8] = br#"{"notice":{"subscriber":"203.0.113.9","port":40001}}"#;
+
+    fn error(answer: &Answer) -> &str {
+        match answer {
+            Answer::Error { error } => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reference_leads_back_to_its_connection() {
+        let handler = handler(3, 7);
+        let Answer::Notice(notice) = handler.answer(ASK) else { panic!("no notice") };
+        assert_eq!((notice.zone.as_deref(), notice.rule.as_deref()), (Some("west"), Some("campus")));
+        assert_eq!((&*notice.reason, notice.remote), ("expired", "192.0.2.200".parse().unwrap()));
+        assert_eq!(handler.answer(ASK), Answer::Notice(notice.clone()), "asked again");
+        let ask = format!("{{\"reference\":\"{}\"}}", notice.reference.to_lowercase());
+        let Answer::Record(record) = handler.answer(ask.as_bytes()) else { panic!("no record") };
+        assert_eq!((record.subscriber, record.subscriber_port), ("203.0.113.9".parse().unwrap(), 40001));
+        assert_eq!((record.reference, record.remote), (notice.reference, notice.remote));
+        assert_eq!((record.zone, record.rule), (notice.zone, notice.rule));
+        assert_eq!((&*record.reason, &*record.action), ("expired", "notice"));
+    }
+
+    #[test]
+    fn no_zone_and_no_rule_have_no_name() {
+        let Answer::Notice(notice) = handler(NO_ZONE, NO_RULE).answer(ASK) else { panic!("no notice") };
+        assert_eq!((notice.zone, notice.rule), (None, None));
+    }
+
+    #[test]
+    fn what_is_not_known() {
+        let handler = handler(3, 7);
+        let other = br#"{"notice":{"subscriber":"203.0.113.9","port":40002}}"#;
+        assert_eq!(error(&handler.answer(other)), UNKNOWN_CONNECTION);
+        for reference in ["00000000", "nonsense", ""] {
+            let ask = format!("{{\"reference\":\"{reference}\"}}");
+            assert_eq!(error(&handler.answer(ask.as_bytes())), UNKNOWN_REFERENCE, "{reference}");
+        }
+        for line in [&b""[..], b"{", b"{}", b"[]", b"\xff\xfe", b"{\"notice\":{}}", b"{\"sudo\":1}"] {
+            assert!(error(&handler.answer(line)).starts_with("unknown request"), "{line:?}");
+        }
+        let broken = Handler::new(Shared::default(), |_| Err(Fault::kernel("flows", "no such map")));
+        assert_eq!(error(&broken.answer(ASK)), UNKNOWN_CONNECTION);
+    }
+
+    #[test]
+    fn lines_are_capped_and_the_rest_is_counted() {
+        let (mut cap, now) = (Cap::default(), Instant::now());
+        assert!((0..LINES).all(|_| cap.admit(now) == Some(0)));
+        assert!((0..3).all(|_| cap.admit(now + Duration::from_millis(999)).is_none()));
+        let next = now + Duration::from_secs(1);
+        assert_eq!((cap.admit(next), cap.admit(next)), (Some(3), Some(0)));
+    }
+}

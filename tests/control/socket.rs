@@ -1,0 +1,120 @@
+//! The socket's file, and who may use it.
+
+use crate::support::{Client, Served, explain};
+use anyhow::{Context as _, Result, ensure};
+use gate25::control::server;
+use gate25_tests::{
+    gate::{self, Gate},
+    lab::Lab,
+    policy::{self, WEST},
+};
+use serde_json::json;
+use std::{
+    fs,
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    process::Command,
+};
+
+#[test]
+fn the_file_is_taken_over_from_the_dead_only() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("control.sock");
+    let says = |part: &str| {
+        let fault = server::bind(&path).map(drop).err().map(|fault| fault.to_string()).unwrap_or_default();
+        ensure!(
+            fault.starts_with(&format!("control: {}: ", path.display())) && fault.contains(part),
+            "{fault}"
+        );
+        Ok(())
+    };
+    drop(UnixListener::bind(&path)?);
+    ensure!(path.exists(), "nothing stale to replace");
+    let (listener, bound) = server::bind(&path)?;
+    let metadata = fs::metadata(&path)?;
+    ensure!(
+        metadata.file_type().is_socket() && metadata.permissions().mode() & 0o777 == 0o660,
+        "{metadata:?}"
+    );
+    ensure!(fs::read_dir(folder.path())?.count() == 1, "something is left behind");
+    UnixStream::connect(&path).context("it does not listen")?;
+    says("another controller listens there")?;
+    ensure!(path.exists());
+
+    // What took our place is not ours to remove.
+    fs::remove_file(&path)?;
+    let other = UnixListener::bind(&path)?;
+    drop((listener, bound));
+    ensure!(path.exists());
+    drop(other);
+    let (listener, bound) = server::bind(&path)?;
+    drop((listener, bound));
+    ensure!(!path.exists());
+
+    fs::write(&path, "somebody's file")?;
+    says("no socket")?;
+    ensure!(fs::read_to_string(&path)? == "somebody's file");
+    Ok(())
+}
+
+/// The socket of a real controller, over its whole life.
+#[test]
+fn a_controllers_socket() -> Result<()> {
+    let lab = Lab::new()?;
+    let policy = policy::write(lab.folder(), WEST)?;
+    let path = lab.folder().join("control.sock");
+    let gate = Gate::start(&lab, &policy)?;
+    ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o660);
+    let unknown = json!({"error": "unknown connection"});
+    ensure!(Client::to(&path)?.notice(40001)? == unknown);
+    let control = path.display().to_string();
+    let ended = explain(&["--ref", "7K3QX2MB", "--control", &control])?;
+    ensure!(ended.code == Some(1) && ended.last_line().contains("7K3QX2MB: is not known"), "{ended:?}");
+    ensure!(gate.stop()?.success());
+    ensure!(!path.exists(), "an orderly end leaves it");
+
+    let gate = Gate::start(&lab, &policy)?;
+    gate.kill();
+    ensure!(path.exists(), "a killed one cannot have removed it");
+    let gate = Gate::start(&lab, &policy)?;
+    ensure!(Client::to(&path)?.notice(40001)? == unknown);
+    ensure!(gate.stop()?.success());
+
+    // Where somebody else answers, it enforces without.
+    let other = UnixListener::bind(&path)?;
+    let gate = Gate::start(&lab, &policy)?;
+    ensure!(
+        gate.log().contains(&format!("control: {control}: another controller listens there (")),
+        "{}",
+        gate.log()
+    );
+    ensure!(gate.stop()?.success());
+    ensure!(path.exists());
+    drop(other);
+
+    // Nor does it stop for a place where it cannot be.
+    fs::remove_file(&path)?;
+    let nowhere = gate::configuration(&lab, &policy).replace(&control, "/proc/nowhere/control.sock");
+    let gate = Gate::start_with(&lab, &nowhere)?;
+    ensure!(gate.log().contains("control: /proc/nowhere/control.sock: "), "{}", gate.log());
+    Ok(())
+}
+
+/// Nobody is neither root nor in the group.
+#[test]
+fn others_may_not_ask() -> Result<()> {
+    let served = Served::start()?;
+    for folder in served.path().ancestors().skip(1).take(3) {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    }
+    let binary = served.folder.path().join("gate25");
+    fs::copy(gate25_tests::gate25(), &binary)?;
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(binary);
+    let output = command.args(["explain", "--ref", "00000000", "--control"]).arg(served.path()).output()?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(1) && said.contains("permission denied (be root"), "{said}");
+    Ok(())
+}

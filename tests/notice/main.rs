@@ -1,0 +1,7 @@
+//! The notice responder: what a client reads, what it may do, how many there may be, and the process itself.
+
+mod command;
+mod dialogue;
+mod limits;
+mod many;
+mod support;
