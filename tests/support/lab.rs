@@ -135,12 +135,18 @@ impl Lab {
         Ok(SecondInterface { host, _pass: pass })
     }
 
+    /// The switch before the edge, on whose port `edge` frames arrive from all subscribers.
+    #[must_use]
+    pub fn access(&self) -> &Namespace {
+        &self.kept.0
+    }
+
     /// Makes frames wait for room in the ring of the edge's [`INTERFACE`], as a switch with flow control would; without
     /// that (and before Linux 6.16) the lab loses what comes while the edge is busy.
     pub fn with_flow_control(&self) -> Result<()> {
         let mut command = Command::new("tc");
         command.args(["qdisc", "add", "dev", "edge", "root", "pfifo", "limit", "100000"]);
-        self.kept.0.output(command).map(drop)
+        self.access().output(command).map(drop)
     }
 
     /// A folder for files, removed with the lab.

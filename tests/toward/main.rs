@@ -3,5 +3,4 @@
 #![expect(clippy::float_cmp, reason = "samples of counters are whole numbers, and exact")]
 
 mod attached;
-mod flood;
 mod triangle;
