@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a packet costs over an empty XDP program, both in one run, interleaved; medians of nine.
+//! `cargo xtask bench`: what a packet costs over an empty program, both in one run, interleaved; medians of nine.
 //! The spread is from the least to the greatest added cost of the nine pairs.
 
 use anyhow::{Context as _, Result};
@@ -6,10 +6,11 @@ use gate25::clock;
 use gate25::datapath::object::Unmanaged;
 use gate25::datapath::testrun::Runner;
 use gate25::policy::{self, compile::compile};
+use gate25_common::verdict::Direction;
 use gate25_tests::lab::{INTERFACE, Lab};
 use gate25_tests::packet::{ACK, Ipv4, Ipv6, Link, Ppp, SYN, Tcp, arp, packet, protocol, udp};
 use gate25_tests::testrun::{measure, measure_live};
-use gate25_tests::xdp_pass::{DROP, PASS, TX, load};
+use gate25_tests::xdp_pass::{DROP, PASS, TX, load, load_classifier};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -23,7 +24,13 @@ const POLICY: &str = r#"
 version: 1
 zones:
   - {id: silent, subscribers: ["203.0.113.0/25", "2001:db8:100::/48"], mode: enforce}
-  - {id: prompt, subscribers: ["203.0.113.128/25"], mode: enforce, action: reset}
+  - {id: prompt, subscribers: ["203.0.113.128/26"], mode: enforce, action: reset, return_path: enforce}
+  - {id: prohibited, subscribers: ["203.0.113.224/27"], mode: enforce, action: icmp}
+  - id: told
+    subscribers: ["203.0.113.192/27", "2001:db8:101::/48"]
+    mode: enforce
+    action: notice
+    notice: {address: ["192.0.2.26:2525", "[2001:db8:26::1]:2525"]}
 relays:
   - {id: relay, addresses: ["192.0.2.25"]}
 exceptions:
@@ -42,33 +49,37 @@ fn main() -> Result<()> {
     fs::write(&file, POLICY)?;
     let policy = policy::load(&file).map_err(|refused| anyhow::anyhow!("{:?}", refused.problems))?.policy;
     let tables = compile(&policy, clock::now(), true, |zone| zone as u32 + 1)?;
-    let mut runner = Runner::unobserved(Unmanaged::Pass)?;
+    let mut runner = Runner::unobserved(&[Direction::Egress, Direction::Return], Unmanaged::Pass)?;
     runner.install(&tables)?;
-    let gate = runner.program()?;
+    let gate = runner.xdp()?;
     let empty = load(PASS)?;
 
     println!("{}\n", fs::read_to_string("/proc/version")?.trim());
+    table("arriving from subscribers, XDP", &classes()?, empty.as_fd(), gate.as_fd())?;
+    // The return program may be on the interface or not; this is what it costs where it is.
+    let (empty, toward) = (load_classifier()?, runner.classifier()?);
+    table("leaving toward subscribers, TC", &toward_classes()?, empty.as_fd(), toward.as_fd())?;
+    let (dropper, transmitter) = (load(DROP)?, load(TX)?);
+    lab.edge.run(|| live(gate.as_fd(), dropper.as_fd(), transmitter.as_fd()))
+}
+
+fn table(title: &str, classes: &[Class], empty: BorrowedFd<'_>, gate: BorrowedFd<'_>) -> Result<()> {
+    println!("{title}");
     println!(
         "{:<36} {:>7} {:>7} {:>7} {:>10} {:>6}",
         "ns a packet", "empty", "gate25", "added", "spread", "bound"
     );
-    for Class(name, frame, bound) in classes()? {
-        row(
-            name,
-            bound,
-            ROUNDS,
-            || measure(empty.as_fd(), &frame, REPEAT),
-            || measure(gate.as_fd(), &frame, REPEAT),
-        )?;
+    for Class(name, frame, bound) in classes {
+        row(name, *bound, ROUNDS, || measure(empty, frame, REPEAT), || measure(gate, frame, REPEAT))?;
     }
-    let (dropper, transmitter) = (load(DROP)?, load(TX)?);
-    lab.edge.run(|| live(gate.as_fd(), dropper.as_fd(), transmitter.as_fd()))
+    println!();
+    Ok(())
 }
 
 /// Answers change the frame, so each run needs a new one; what sending it costs is the other program's figure.
 fn live(gate: BorrowedFd<'_>, dropper: BorrowedFd<'_>, transmitter: BorrowedFd<'_>) -> Result<()> {
     let interface = nix::net::if_::if_nametoindex(INTERFACE).context(INTERFACE)?;
-    println!("\nlive frames, in batches of {FRAMES} (beside a program that only drops, or only sends back)");
+    println!("live frames, in batches of {FRAMES} (beside a program that only drops, or only sends back)");
     let syn = |last| smtp(last, "192.0.2.200", SYN, 0);
     let live = |program, frame: &[u8]| measure_live(program, frame, interface, FRAMES);
     let (silent, reset, data) = (syn(7)?, syn(200)?, smtp(200, "192.0.2.200", ACK, 1_440)?);
@@ -80,7 +91,9 @@ fn live(gate: BorrowedFd<'_>, dropper: BorrowedFd<'_>, transmitter: BorrowedFd<'
         LIVE_ROUNDS,
         || live(transmitter, &data),
         || live(gate, &data),
-    )
+    )?;
+    let icmp = syn(230)?;
+    row("SMTP SYN, default, icmp", None, LIVE_ROUNDS, || live(transmitter, &icmp), || live(gate, &icmp))
 }
 
 fn row(
@@ -148,5 +161,31 @@ fn classes() -> Result<Vec<Class>> {
         Class("SMTP SYN, default, drop", smtp(7, "192.0.2.200", SYN, 0)?, None),
         Class("SMTP, default, drop, IPv6", Link::new().carry(default6), None),
         Class("SMTP, block rule, drop", smtp(7, "198.51.100.66", ACK, 0)?, None),
+    ])
+}
+
+/// What leaves toward subscribers.
+fn toward_classes() -> Result<Vec<Class>> {
+    let (from4, to4) = ("192.0.2.200".parse()?, "203.0.113.7".parse()?);
+    let (from6, to6) = ("2001:db8:bad::25".parse()?, "2001:db8:100::7".parse()?);
+    let web4 = || Ipv4::tcp(from4, to4, &Tcp::new(443, 40_000, ACK).payload(vec![0; 1_400]));
+    let web6 = || Ipv6::tcp(from6, to6, &Tcp::new(443, 40_000, ACK).payload(vec![0; 1_400]));
+    let answer = udp(53, 40_000, b"answer");
+    let smtp = |last, remote: &str, port| -> Result<Vec<u8>> {
+        let tcp = Tcp::new(port, 40_000, ACK);
+        Ok(Link::new().carry(packet(remote.parse()?, [203, 0, 113, last].into(), &tcp)))
+    };
+    Ok(vec![
+        Class("TCP/443, IPv4", Link::new().carry(web4()), Some(15)),
+        Class("UDP, IPv4", Link::new().carry(Ipv4::new(from4, to4, protocol::UDP, answer.clone())), Some(15)),
+        Class("TCP/443, IPv6", Link::new().carry(web6()), Some(15)),
+        Class("UDP, IPv6", Link::new().carry(Ipv6::new(from6, to6, protocol::UDP, answer)), Some(15)),
+        Class("ARP", Link::new().carry(arp()), Some(15)),
+        Class("TCP/443, QinQ", Link::new().tag(0x88a8, 7).tag(0x8100, 9).carry(web4()), Some(15)),
+        Class("TCP/443, PPPoE", Link::new().pppoe(Ppp::Long).carry(web4()), Some(15)),
+        Class("TCP from a target's port, no flow", smtp(7, "192.0.2.26", 2525)?, None),
+        Class("from port 25, zone does not look", smtp(7, "192.0.2.200", 25)?, None),
+        Class("from port 25, relay", smtp(140, "192.0.2.25", 25)?, None),
+        Class("from port 25, default, drop", smtp(140, "192.0.2.200", 25)?, None),
     ])
 }

@@ -98,6 +98,20 @@ pub struct FlowKey {
     pub is_ipv6: u32,
 }
 
+impl Target {
+    /// Address and port in a family.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, is_ipv6: bool) -> Option<(Address, u16)> {
+        let (address, port) = if is_ipv6 {
+            (Address::from_words(self.ipv6, true), self.ipv6_port)
+        } else {
+            (Address::ipv4(self.ipv4), self.ipv4_port)
+        };
+        if port == 0 { None } else { Some((address, port)) }
+    }
+}
+
 impl FlowKey {
     /// Of a subscriber's address and port.
     #[inline(always)]
@@ -121,7 +135,7 @@ pub struct Flow {
     pub target: [u64; 2],
     /// The rule named when it was redirected, or [`NO_RULE`].
     pub rule: u64,
-    /// When its last packet from the subscriber came, boot clock in nanoseconds.
+    /// When its last packet from the subscriber came: the monotonic clock, in nanoseconds.
     pub seen: u64,
     /// What the subscriber's first ACK must acknowledge, host byte order; see [`Flow::ANSWERED`].
     pub acknowledges: u32,
@@ -133,21 +147,31 @@ pub struct Flow {
     pub reason: u8,
     /// An [`Action`].
     pub action: u8,
-    /// Bits: [`Flow::ANSWERED`] and its sisters.
-    pub state: u8,
+    /// What the subscriber said: [`Flow::DONE`], [`Flow::RESET`]. Only the XDP program writes it.
+    pub from_subscriber: u8,
+    /// What the target said: the same, and [`Flow::ANSWERED`]. Only the TC program writes it.
+    pub from_target: u8,
     /// Zeros.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
 }
 
 impl Flow {
-    /// The target's SYN-ACK was seen, and `acknowledges` is of it.
-    pub const ANSWERED: u8 = 1;
-    /// The subscriber sent a FIN.
-    pub const SUBSCRIBER_DONE: u8 = 2;
-    /// The target sent a FIN.
-    pub const TARGET_DONE: u8 = 4;
-    /// Either side sent a RST.
-    pub const RESET: u8 = 8;
+    /// A FIN was seen.
+    pub const DONE: u8 = 1;
+    /// A RST was seen.
+    pub const RESET: u8 = 2;
+    /// The SYN-ACK was seen, and `acknowledges` is of it.
+    pub const ANSWERED: u8 = 4;
+}
+
+/// The gateway's own addresses on an interface, for what it says in its own name. Zeros: it has none of that family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Gateway {
+    /// As [`Address::words`].
+    pub ipv6: [u64; 2],
+    /// As the first word of [`Address::words`].
+    pub ipv4: u64,
 }
 
 /// Redirected connections whose subscriber has answered the target's SYN-ACK, and that nobody has begun to close.
@@ -183,23 +207,29 @@ pub struct Cell {
     pub until: u64,
 }
 
-/// The one number whose change switches tables: which generation is in force, and whether any zone enforces in either
-/// direction.
+/// The one number whose change switches tables: which generation is in force, and what holds for all its zones together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct Active(pub u32);
 
 impl Active {
-    /// Puts all into one word, so that they change together. Generations begin anew after 2^30.
+    /// Some zone enforces.
+    pub const ENFORCES: u32 = 1;
+    /// Some zone enforces its return path.
+    pub const ENFORCES_RETURN: u32 = 2;
+    /// Some zone redirects.
+    pub const REDIRECTS: u32 = 4;
+
+    /// Puts all into one word, so that they change together. Generations begin anew after 2^29.
     #[must_use]
-    pub const fn new(generation: u32, any_enforced: bool, any_return_enforced: bool) -> Self {
-        Self(generation << 2 | (any_return_enforced as u32) << 1 | any_enforced as u32)
+    pub const fn new(generation: u32, flags: u32) -> Self {
+        Self(generation << 3 | flags)
     }
 
     /// Counts policies installed since the maps were made; 0 before the first.
     #[must_use]
     pub const fn generation(self) -> u32 {
-        self.0 >> 2
+        self.0 >> 3
     }
 
     /// Which of the two tables to read.
@@ -211,7 +241,17 @@ impl Active {
     /// Whether any zone enforces in that direction.
     #[must_use]
     pub const fn any_enforced(self, direction: Direction) -> bool {
-        self.0 & (1 << direction as u32) != 0
+        let flag = match direction {
+            Direction::Egress => Self::ENFORCES,
+            Direction::Return => Self::ENFORCES_RETURN,
+        };
+        self.0 & flag != 0
+    }
+
+    /// Whether any zone redirects.
+    #[must_use]
+    pub const fn redirects(self) -> bool {
+        self.0 & Self::REDIRECTS != 0
     }
 }
 
@@ -346,6 +386,7 @@ const _: () = {
     assert!(size_of::<Target>() == 24);
     assert!(size_of::<FlowKey>() == 24);
     assert!(size_of::<Flow>() == 64);
+    assert!(size_of::<Gateway>() == 24);
     assert!(size_of::<CellKey>() == 8);
     assert!(size_of::<Cell>() == 40);
     assert!(size_of::<Count>() == 24);
@@ -368,7 +409,8 @@ const _: () = {
 mod pod {
     //! aya's word for "any bit pattern, no padding": each type above has only integers and no hole.
     use super::{
-        Active, Cell, CellKey, Flow, FlowKey, Passed, RuleCount, Subscriber, Target, Trace, ZoneCounts,
+        Active, Cell, CellKey, Flow, FlowKey, Gateway, Passed, RuleCount, Subscriber, Target, Trace,
+        ZoneCounts,
     };
 
     // SAFETY: repr(C), integers only, no padding (sizes asserted above).
@@ -393,4 +435,6 @@ mod pod {
     unsafe impl aya::Pod for FlowKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Flow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Gateway {}
 }

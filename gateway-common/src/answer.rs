@@ -2,8 +2,9 @@
 //! cautions of the kernel's `net/ipv4/netfilter/nf_reject_ipv4.c`).
 
 use crate::address::Address;
+use crate::checksum::{fold, pseudo_header, sum};
 use crate::frame::Bytes;
-use crate::parse::{OPEN, Segment};
+use crate::parse::{OPEN, Segment, TCP};
 
 /// TCP flags, RFC 9293 section 3.1.
 pub const FIN: u8 = 0x01;
@@ -17,7 +18,6 @@ pub const ACK: u8 = 0x10;
 /// A packet that ends farther than this into its frame is not answered: it may not lie in one buffer, and its checksum
 /// would cost more than the answer is worth. The subscriber's next ACK is shorter, and is.
 pub const MAX_ANSWERED: usize = 2048;
-const STEP: usize = 32;
 
 /// The part of a TCP header that ends with the flags.
 pub const TO_FLAGS: usize = 14;
@@ -44,10 +44,7 @@ pub struct Reset {
 /// that is cut, or one with a wrong checksum (a bare SYN is answered unverified).
 #[inline(always)]
 pub fn reset<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> Option<Reset> {
-    if segment.fragment
-        || is_group(segment.remote)
-        || matches!(frame.read::<6>(0), Some([first, ..]) if first & 1 == 1)
-    {
+    if !is_alone(frame, segment) {
         return None;
     }
     let end = if segment.end == OPEN { frame.length() } else { segment.end };
@@ -72,6 +69,15 @@ pub fn reset<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> Option<Reset> {
     Some(Reset { sequence: 0, acknowledgement: sequence.wrapping_add(octets), flags: RST | ACK })
 }
 
+/// Whether the packet is whole, and from one to one: all else is not answered, and not redirected.
+#[inline(always)]
+#[must_use]
+pub fn is_alone<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> bool {
+    !segment.fragment
+        && !is_group(segment.remote)
+        && !matches!(frame.read::<1>(0), Some([first]) if first & 1 == 1)
+}
+
 /// Multicast, IPv4 class E and limited broadcast.
 #[inline(always)]
 const fn is_group(address: Address) -> bool {
@@ -79,66 +85,10 @@ const fn is_group(address: Address) -> bool {
     if address.is_ipv6() { first == 0xff } else { first >= 224 }
 }
 
-/// RFC 9293 section 3.1, over the pseudo-header and the segment. The ones' complement sum does not depend on byte order
-/// (RFC 1071 section 2), so words are added as they lie.
+/// RFC 9293 section 3.1, over the pseudo-header and the segment.
 #[inline(always)]
 fn checksum_is_right<B: Bytes + ?Sized>(frame: &B, segment: &Segment, end: usize) -> bool {
     let length = (end - segment.transport) as u32;
-    let mut sum = pseudo_header(segment.subscriber, segment.remote, length);
-    let mut at = segment.transport;
-    for _ in 0..MAX_ANSWERED / STEP {
-        if at + STEP > end {
-            break;
-        }
-        if !add::<STEP, B>(frame, &mut at, &mut sum) {
-            return false;
-        }
-    }
-    (at + 16 > end || add::<16, B>(frame, &mut at, &mut sum))
-        && (at + 8 > end || add::<8, B>(frame, &mut at, &mut sum))
-        && (at + 4 > end || add::<4, B>(frame, &mut at, &mut sum))
-        && (at + 2 > end || add::<2, B>(frame, &mut at, &mut sum))
-        && (at + 1 > end || add::<1, B>(frame, &mut at, &mut sum))
-        && fold(sum) == 0xffff
-}
-
-/// Adds the next `N` octets to the sum, an odd last one as if a zero followed it.
-#[inline(always)]
-fn add<const N: usize, B: Bytes + ?Sized>(frame: &B, at: &mut usize, sum: &mut u64) -> bool {
-    let Some(octets) = frame.read::<N>(*at) else { return false };
-    *sum = frame.forget(*sum + words_sum(&octets), u64::MAX);
-    *at = frame.forget((*at + N) as u64, 0x7fff) as usize;
-    true
-}
-
-/// The sum over addresses, length and protocol (RFC 9293 section 3.1, RFC 8200 section 8.1).
-#[inline(always)]
-#[must_use]
-pub fn pseudo_header(one: Address, other: Address, length: u32) -> u64 {
-    let fixed = u64::from(length.to_be()) + u64::from(6_u32.to_be());
-    let words = [one.words()[0], one.words()[1], other.words()[0], other.words()[1]];
-    words.iter().fold(fixed, |sum, word| sum + (word & 0xffff_ffff) + (word >> 32))
-}
-
-/// The sum of 32-bit words as they lie, and of what is left behind the last one.
-#[inline(always)]
-#[must_use]
-pub fn words_sum<const N: usize>(octets: &[u8; N]) -> u64 {
-    let (words, rest) = octets.as_chunks();
-    let sum = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-    match *rest {
-        [one] => sum + u64::from(u16::from_ne_bytes([one, 0])),
-        [one, two] => sum + u64::from(u16::from_ne_bytes([one, two])),
-        _ => sum,
-    }
-}
-
-/// The ones' complement sum in 16 bits, as it lies in a packet (RFC 1071 section 4.1).
-#[inline(always)]
-#[must_use]
-pub const fn fold(sum: u64) -> u16 {
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+    let pseudo = pseudo_header(segment.subscriber, segment.remote, length, TCP);
+    sum::<B, MAX_ANSWERED>(frame, segment.transport, end, pseudo).is_some_and(|sum| fold(sum) == 0xffff)
 }

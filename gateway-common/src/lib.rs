@@ -11,6 +11,8 @@
 //! - [`abi`]: what the controller and the program exchange through maps
 //! - [`decide`](mod@decide): the rules of the policy
 //! - [`answer`]: whether a blocked packet can be answered at all
+//! - [`checksum`]: the internet checksum, made and mended
+//! - [`flow`]: the life of a redirected connection
 //! - [`verdict`]: the closed enums everything above speaks in
 #![no_std]
 #![allow(clippy::inline_always, reason = "in the kernel a call costs more than most of these bodies")]
@@ -18,7 +20,9 @@
 pub mod abi;
 pub mod address;
 pub mod answer;
+pub mod checksum;
 pub mod decide;
+pub mod flow;
 pub mod frame;
 pub mod parse;
 pub mod verdict;

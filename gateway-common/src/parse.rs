@@ -24,9 +24,12 @@ const PPPOE: u16 = 0x8864;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
-const TCP: u8 = 6;
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
+/// TCP's protocol number.
+pub const TCP: u8 = 6;
+/// ICMP's protocol number.
+pub const ICMP: u8 = 1;
+/// `ICMPv6`'s protocol number.
+pub const ICMPV6: u8 = 58;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -100,6 +103,8 @@ pub struct Icmp {
     pub network: usize,
     /// Where the ICMP header begins.
     pub transport: usize,
+    /// Where the IP packet ends by its own word, see [`Segment::end`].
+    pub end: usize,
     /// `ICMPv6`.
     pub is_ipv6: bool,
 }
@@ -233,13 +238,14 @@ fn ipv4<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     let header_length = usize::from(header[0] & 0xf) * 4;
+    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let end = if length == 0 { OPEN } else { at + length };
     if is_icmp::<R>(header[9], ICMP) && fragment.trailing_zeros() >= 14 {
-        return Parsed::Icmp(Icmp { network: at, transport: at + header_length, is_ipv6: false });
+        return Parsed::Icmp(Icmp { network: at, transport: at + header_length, end, is_ipv6: false });
     }
     if header[9] != TCP || fragment & 0x1fff != 0 {
         return not_smtp;
     }
-    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if header_length < 20 || (length != 0 && length < header_length) {
         return malformed;
     }
@@ -251,7 +257,7 @@ fn ipv4<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize
         pppoe,
         network: at,
         transport: at + header_length,
-        end: if length == 0 { OPEN } else { at + length },
+        end,
         fragment: fragment & 0x2000 != 0,
     };
     tcp(frame, road, segment, Family::Ipv4).unwrap_or(malformed)
@@ -311,7 +317,12 @@ fn ipv6<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize
             return tcp(frame, road, segment, Family::Ipv6).unwrap_or(malformed);
         }
         if is_icmp::<R>(next, ICMPV6) && !segment.fragment {
-            return Parsed::Icmp(Icmp { network: at, transport: segment.transport, is_ipv6: true });
+            return Parsed::Icmp(Icmp {
+                network: at,
+                transport: segment.transport,
+                end: segment.end,
+                is_ipv6: true,
+            });
         }
         if !is_extension(next) {
             return not_smtp;

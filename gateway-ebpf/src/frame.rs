@@ -1,7 +1,9 @@
 //! The packet as the program may read it.
 
-use aya_ebpf::helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::helpers::generated::{
+    bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use gate25_common::frame::Bytes;
 
 /// The same value, of which LLVM knows nothing.
@@ -52,11 +54,22 @@ impl Linear {
     /// The frame as it is now; stale after the frame's size was changed. The bounds are loaded each time that this is
     /// called, and the verifier forgets which octets it knew to be there.
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext) -> Self {
+    pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
         // SAFETY: the context is the program's own.
         unsafe {
             let start = (&raw const (*ctx.ctx).data).read_volatile();
             let end = (&raw const (*ctx.ctx).data_end).read_volatile();
+            Self { start: start as usize, end: end as usize }
+        }
+    }
+
+    /// The same of a packet that leaves; stale after any helper that changes the packet.
+    #[inline(always)]
+    pub(crate) fn of_skb(ctx: &TcContext) -> Self {
+        // SAFETY: the context is the program's own.
+        unsafe {
+            let start = (&raw const (*ctx.skb.skb).data).read_volatile();
+            let end = (&raw const (*ctx.skb.skb).data_end).read_volatile();
             Self { start: start as usize, end: end as usize }
         }
     }
@@ -130,7 +143,7 @@ pub(crate) struct Whole<'a> {
 impl<'a> Whole<'a> {
     /// The frame, if it has more than its linear part.
     #[inline(always)]
-    pub(crate) fn of_several(ctx: &'a XdpContext, linear: &Linear) -> Option<Self> {
+    pub(crate) fn of_xdp(ctx: &'a XdpContext, linear: &Linear) -> Option<Self> {
         // SAFETY: the context is the program's own.
         let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
         (length > linear.length()).then_some(Self { ctx, length })
@@ -156,4 +169,56 @@ impl Bytes for Whole<'_> {
     fn length(&self) -> usize {
         self.length
     }
+}
+
+/// A packet that leaves, of which the kernel keeps a part elsewhere than in the linear part.
+pub(crate) struct Scattered<'a> {
+    ctx: &'a TcContext,
+    length: usize,
+}
+
+impl<'a> Scattered<'a> {
+    /// The packet, if it has more than its linear part.
+    #[inline(always)]
+    pub(crate) fn of_skb(ctx: &'a TcContext, linear: &Linear) -> Option<Self> {
+        let length = ctx.len() as usize;
+        (length > linear.length()).then_some(Self { ctx, length })
+    }
+}
+
+impl Bytes for Scattered<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        load(self.ctx, offset)
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u64, mask: u64) -> u64 {
+        forget(value, self.length) & mask
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.length
+    }
+}
+
+/// The octets at `offset` of a packet that leaves, wherever the kernel keeps them.
+#[inline(always)]
+pub(crate) fn load<const N: usize>(ctx: &TcContext, offset: usize) -> Option<[u8; N]> {
+    let mut octets = [0; N];
+    let skb = ctx.skb.skb;
+    // SAFETY: the helper writes N octets, or says that it did not.
+    let status =
+        unsafe { bpf_skb_load_bytes(skb.cast(), offset as u32, octets.as_mut_ptr().cast(), N as u32) };
+    if status == 0 { Some(octets) } else { None }
+}
+
+/// Overwrites octets of a packet that leaves, wherever the kernel keeps them.
+#[inline(always)]
+pub(crate) fn store<T>(ctx: &TcContext, offset: usize, octets: &T) -> Option<()> {
+    let from = core::ptr::from_ref(octets).cast();
+    // SAFETY: the helper reads `size_of::<T>()` octets, and checks the packet's bounds.
+    let status = unsafe { bpf_skb_store_bytes(ctx.skb.skb, offset as u32, from, size_of::<T>() as u32, 0) };
+    (status == 0).then_some(())
 }

@@ -17,6 +17,19 @@ impl Generation {
     pub(crate) fn in_force() -> Self {
         Self(maps::ACTIVE.get(0).copied().unwrap_or_default())
     }
+
+    /// Whether any zone redirects.
+    #[inline(always)]
+    pub(crate) fn redirects(&self) -> bool {
+        self.0.redirects()
+    }
+
+    /// Where a zone redirects to, in a family.
+    #[inline(always)]
+    pub(crate) fn target(&self, zone: u32, is_ipv6: bool) -> Option<(Address, u16)> {
+        // SAFETY: a target is changed only as a whole entry.
+        unsafe { maps::TARGETS.get(self.0.slot())?.get(zone) }?.of(is_ipv6)
+    }
 }
 
 impl Lookup for Generation {

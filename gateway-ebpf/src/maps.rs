@@ -2,10 +2,11 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap};
 use aya_ebpf::macros::btf_map;
 use gate25_common::abi::{
-    Active, Cell, CellKey, Passed, RULE_CAPACITY, RuleCount, Subscriber, Trace, ZONE_SLOTS, ZoneCounts,
+    Active, Cell, CellKey, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, PORT_WORDS, Passed,
+    RULE_CAPACITY, RuleCount, Subscriber, Target, Trace, ZONE_SLOTS, ZoneCounts,
 };
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
@@ -38,12 +39,31 @@ pub(crate) static CELLS: Generations<HashMap<CellKey, Cell, TEMPLATE, HASH_FLAGS
 #[btf_map]
 pub(crate) static ACTIVE: Array<Active, 1> = Array::new();
 
-/// `not-smtp`, a row a family: packets and octets.
+/// Where zones redirect to, by slot: both generations.
 #[btf_map]
-pub(crate) static PASSED: PerCpuArray<Passed, 3> = PerCpuArray::new();
-/// Everything else, a row a zone slot.
+pub(crate) static TARGETS: Generations<HashMap<u32, Target, TEMPLATE, HASH_FLAGS>> = Generations::new();
+/// The ports of all targets that ever were, a bit each.
 #[btf_map]
-pub(crate) static COUNTS: PerCpuArray<ZoneCounts, { ZONE_SLOTS as usize }> = PerCpuArray::new();
+pub(crate) static PORTS: Array<u64, { PORT_WORDS as usize }> = Array::new();
+/// Established connections that are redirected.
+#[btf_map]
+pub(crate) static FLOWS: HashMap<FlowKey, Flow, { FLOW_CAPACITY as usize }, HASH_FLAGS> = HashMap::new();
+/// Those before and after that.
+#[btf_map]
+pub(crate) static HALF_FLOWS: LruHashMap<FlowKey, Flow, { HALF_FLOW_CAPACITY as usize }> = LruHashMap::new();
+/// What happened to them, by event.
+#[btf_map]
+pub(crate) static FLOW_EVENTS: PerCpuArray<u64, 8> = PerCpuArray::new();
+/// What the gateway calls itself on this interface.
+#[btf_map]
+pub(crate) static GATEWAY: Array<Gateway, 1> = Array::new();
+
+/// `not-smtp`, a row a direction and family: packets and octets.
+#[btf_map]
+pub(crate) static PASSED: PerCpuArray<Passed, 6> = PerCpuArray::new();
+/// Everything else, a row a direction and zone slot.
+#[btf_map]
+pub(crate) static COUNTS: PerCpuArray<ZoneCounts, { 2 * ZONE_SLOTS as usize }> = PerCpuArray::new();
 /// Rules by number; the controller makes the entries.
 #[btf_map]
 pub(crate) static RULES: PerCpuHashMap<u64, RuleCount, { RULE_CAPACITY as usize }, HASH_FLAGS> =
@@ -55,7 +75,7 @@ pub(crate) static ACTIONS: PerCpuArray<u64, 8> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static RECENT: PerCpuArray<u64, RECENT_SLOTS> = PerCpuArray::new();
 pub(crate) const RECENT_SLOTS: usize = 4096;
-/// The bucket of resets.
+/// The bucket of answers.
 #[btf_map]
 pub(crate) static BUCKET: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 /// The last verdict, for `replay`.

@@ -1,15 +1,16 @@
 //! Counts what was decided: the one place, and every packet comes through it once.
 
 use crate::maps;
-use gate25_common::abi::{NO_RULE, outcome};
+use gate25_common::abi::{NO_RULE, ZONE_SLOTS, outcome};
 use gate25_common::answer::TO_FLAGS;
 use gate25_common::parse::Segment;
-use gate25_common::verdict::{Family, Verdict};
+use gate25_common::verdict::{Direction, Family, Verdict};
 
 /// A packet that is not SMTP.
 #[inline(always)]
-pub(crate) fn passed(family: Family, bytes: usize) {
-    if let Some(row) = maps::PASSED.get_ptr_mut(family as u32) {
+pub(crate) fn passed(direction: Direction, family: Family, bytes: usize) {
+    let row = direction as u32 * Family::ALL.len() as u32 + family as u32;
+    if let Some(row) = maps::PASSED.get_ptr_mut(row) {
         // SAFETY: an element of a per-CPU array; this program is its only writer on this CPU.
         unsafe {
             (*row).packets += 1;
@@ -20,9 +21,9 @@ pub(crate) fn passed(family: Family, bytes: usize) {
 
 /// A verdict.
 #[inline(always)]
-pub(crate) fn verdict(verdict: &Verdict, family: Family, bytes: usize, attempt: bool) {
+pub(crate) fn verdict(verdict: &Verdict, direction: Direction, family: Family, bytes: usize, attempt: bool) {
     let attempt = u64::from(attempt);
-    if let Some(zone) = maps::COUNTS.get_ptr_mut(verdict.zone) {
+    if let Some(zone) = maps::COUNTS.get_ptr_mut(direction as u32 * ZONE_SLOTS + verdict.zone) {
         // SAFETY: as above; family and outcome are within the array's bounds by their types.
         unsafe {
             let row = match family {

@@ -4,6 +4,7 @@ mod notice;
 
 use crate::config::{self, Config, Events, Interface, Unmanaged};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gate25_common::verdict;
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -54,10 +55,12 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
     #[command(after_help = "Examples:
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
+  gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
   gate25 explain --ref 7K3QX2MB
 
-With --ref the running controller says what a notice's reference stands for. Without, it
-knows the policy alone: not `unmanaged: block` of an interface, nor `enforce: false` of a node.")]
+With --ref the running controller says what a notice's reference stands for. Without, it knows the policy alone:
+not `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
+answers pass.")]
     Explain(Explain),
     /// Greet redirected connections, say why they were blocked, take nothing
     #[command(after_help = "Examples:
@@ -80,7 +83,7 @@ Needs root: the packets run through the kernel.")]
         /// The instant, in RFC 3339 with an offset [default: now]
         #[arg(long, value_name = "TIME")]
         at: Option<Timestamp>,
-        /// Which way the packets cross the interface (the way back comes with a later version)
+        /// Which way the packets cross the interface
         #[arg(long, value_enum, default_value_t = Direction::Egress)]
         direction: Direction,
         /// A JSON object a packet
@@ -103,6 +106,17 @@ pub enum Format {
 pub enum Direction {
     /// From subscribers to port 25
     Egress,
+    /// From port 25 toward subscribers
+    Return,
+}
+
+impl From<Direction> for verdict::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Egress => Self::Egress,
+            Direction::Return => Self::Return,
+        }
+    }
 }
 
 /// `explain`.
@@ -120,7 +134,7 @@ pub struct Explain {
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
-    /// Which way the connection goes (the way back comes with a later version)
+    /// Which way the packets go; --from is the subscriber all the same
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,
     /// The reference of a notice, as a subscriber read it

@@ -1,4 +1,5 @@
-//! The two clocks: dates are of the wall clock, the program checks the boot clock.
+//! The clocks: dates are of the wall clock, which the program checks by the boot clock; the silence of connections is
+//! measured by the monotonic one.
 
 use crate::policy::compile::Clock;
 use jiff::Timestamp;
@@ -9,12 +10,22 @@ use std::time::Duration;
 /// one and the other.
 const STEP: Duration = Duration::from_millis(50);
 
-/// Both clocks now.
+/// Wall and boot clock now.
 #[must_use]
 pub fn now() -> Clock {
-    let boot = clock_gettime(ClockId::Boottime);
-    let boot = Duration::new(boot.tv_sec.unsigned_abs(), boot.tv_nsec.unsigned_abs() as u32);
-    Clock { wall: Timestamp::now(), boot: u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX) }
+    Clock { wall: Timestamp::now(), boot: nanoseconds(ClockId::Boottime) }
+}
+
+/// What the program calls now in [`gate25_common::abi::Flow::seen`]: nanoseconds, in steps of some milliseconds.
+#[must_use]
+pub fn monotonic() -> u64 {
+    nanoseconds(ClockId::MonotonicCoarse)
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let time = Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32);
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How far somebody set the wall clock between two readings, in seconds; `None` if nobody did. (Slewing changes both

@@ -2,13 +2,16 @@
 
 mod start;
 mod targets;
+mod toward;
 
 use crate::clock;
 use crate::config::Config;
 use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
+use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
 use crate::datapath::pins::{Lock, Pins};
+use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
@@ -22,7 +25,7 @@ use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use targets::Targets;
+use targets::{Targets, usable};
 use tracing::{error, info, warn};
 
 /// What the loop waits for, besides the passing of time.
@@ -44,6 +47,9 @@ pub enum Input {
 /// How often files, clocks and attachments are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How often this node's addresses and its redirected connections are looked at.
+const GLANCE: Duration = Duration::from_secs(5);
+
 /// How long a refused recompile waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -55,6 +61,11 @@ pub struct Controller {
     store: Store,
     slots: Slots,
     attachments: Vec<Attachment>,
+    /// Of the first interfaces, or of none.
+    return_paths: Vec<ReturnPath>,
+    flows: Flows,
+    /// When this node's addresses, and its redirected connections, are looked at again.
+    glance: Instant,
     /// Nobody else works below `pin` meanwhile.
     _lock: Lock,
     status: Shared,
@@ -126,6 +137,11 @@ impl Controller {
             }
         }
         self.mend_targets();
+        if Instant::now() >= self.glance {
+            self.name_gateways();
+            self.sweep_flows();
+            self.glance = Instant::now() + GLANCE;
+        }
         self.look_at_attachments();
     }
 
@@ -176,8 +192,19 @@ impl Controller {
     fn put_into_force(&mut self, policy: &Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
-        let tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let redirects = self.targets.redirects(policy, &slots, &tables.targets);
+        let targets = std::mem::take(&mut tables.targets);
+        tables.targets = usable(&targets, &redirects);
+        if tables.needs_return {
+            self.open_return_paths()?;
+        }
         let active = self.store.install(&tables)?;
+        if !tables.needs_return
+            && let Err(fault) = self.close_return_paths()
+        {
+            warn!("{fault}: packets toward subscribers are looked at in vain");
+        }
         self.compiled = clock;
         self.next_change = next_change(policy, clock.wall);
         info!(
@@ -188,7 +215,6 @@ impl Controller {
             next_change = self.next_change.map(|instant| instant.to_string()),
             "policy in force"
         );
-        let redirects = self.targets.redirects(policy, &slots, &tables.targets);
         let mut status = self.status.lock();
         status.redirects = redirects;
         status.installed = Some(std::sync::Arc::new(Installed {
@@ -198,7 +224,7 @@ impl Controller {
             tables: sizes(&tables),
             rules: tables.rules,
             zones: tables.zones,
-            targets: tables.targets,
+            targets,
         }));
         Ok(())
     }
@@ -217,7 +243,12 @@ impl Controller {
             .iter()
             .zip(&self.config.interfaces)
             .map(|(attachment, interface)| {
-                let why = attachment.fault();
+                let why = attachment.fault().or_else(|| {
+                    self.return_paths
+                        .iter()
+                        .filter(|path| path.name() == interface.name)
+                        .find_map(ReturnPath::fault)
+                });
                 Interface { name: interface.name.clone(), mode: interface.mode, attached: why.is_none(), why }
             })
             .collect();

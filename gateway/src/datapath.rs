@@ -4,10 +4,12 @@
 //! Everything that must outlive the controller is pinned below the node's `pin` directory:
 //!
 //! ```text
-//! PIN/abi1/tables/…        both generations, rule counters, zone slots: shared by all interfaces
-//! PIN/abi1/interface:NAME/… that interface's counters
+//! PIN/abi2/tables/…        both generations, rule counters, zone slots: shared by all interfaces
+//! PIN/abi2/interface:NAME/… that interface's counters
 //! PIN/links/NAME           the attachment, which holds the program
 //! PIN/programs/NAME        that program, for those who look
+//! PIN/return-links/NAME    the attachment of the way back, where it is needed
+//! PIN/return-filters/NAME  its program, on a kernel whose attachments cannot be pinned
 //! ```
 
 pub mod attach;
@@ -17,6 +19,7 @@ pub mod install;
 pub mod netlink;
 pub mod object;
 pub mod pins;
+pub mod return_path;
 pub mod snapshot;
 mod sys;
 pub mod testrun;

@@ -54,9 +54,9 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             notice::notice(arguments.options()?)?;
         }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
-        Command::Replay { policy, at, json, capture, .. } => {
+        Command::Replay { policy, at, direction, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            replay::replay(&load(&policy)?, at, &capture, json, &mut out)?;
+            replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
         }
     }
     out.flush()?;
@@ -68,7 +68,7 @@ fn log() {
 }
 
 fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
-    let Explain { policy, from, to, at, json, reference, controller, .. } = arguments;
+    let Explain { policy, from, to, at, direction, json, reference, controller } = arguments;
     match (reference, policy, from, to) {
         (Some(reference), ..) => {
             let record = reference::look_up(&controller.socket()?, &reference)?;
@@ -82,7 +82,8 @@ fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
                 .into());
             }
             let at = at.unwrap_or_else(Timestamp::now);
-            print(&explain::explain(&load(&policy)?, from, to, at)?, json, out)
+            let path = explain::Path { subscriber: from, remote: to, direction: direction.into() };
+            print(&explain::explain(&load(&policy)?, path, at)?, json, out)
         }
         _ => Err(anyhow::anyhow!(
             "policy: (none): the running controller cannot be asked yet, but for a reference (name a policy with --policy)"

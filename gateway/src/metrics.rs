@@ -2,7 +2,7 @@
 
 use crate::datapath::snapshot::{Row, Snapshot};
 use crate::status::Status;
-use gate25_common::verdict::Direction;
+use gate25_common::abi::FLOW_CAPACITY;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 type Result<T> = prometheus::Result<T>;
@@ -51,6 +51,14 @@ impl Page {
             self.counter("gate25_actions_total", "Blocks carried out, by action.", &["interface", "action"])?;
         for (interface, action, count) in &snapshot.actions {
             actions.with_label_values(&[interface, action.label()]).inc_by(*count);
+        }
+        let events = self.counter(
+            "gate25_flow_events_total",
+            "What happened to redirected connections.",
+            &["interface", "event"],
+        )?;
+        for (interface, event, count) in &snapshot.flow_events {
+            events.with_label_values(&[interface, event.label()]).inc_by(*count);
         }
         Ok(())
     }
@@ -122,7 +130,8 @@ impl Page {
         .set(loaded);
         let entries = self.gauge("gate25_table_entries", "Entries of a table in force.", &["table"])?;
         let capacity = self.gauge("gate25_table_capacity", "Entries that a table can have.", &["table"])?;
-        for (table, used, room) in &installed.tables {
+        let flows = ("flows", status.flows, FLOW_CAPACITY as usize);
+        for (table, used, room) in installed.tables.iter().chain([&flows]) {
             entries.with_label_values(&[table]).set(*used as f64);
             capacity.with_label_values(&[table]).set(*room as f64);
         }
@@ -133,7 +142,7 @@ impl Page {
 fn labels<'a>(row: &'a Row, zone: &'a str) -> [&'a str; 7] {
     [
         row.interface.as_str(),
-        Direction::Egress.label(),
+        row.direction.label(),
         row.family.label(),
         zone,
         row.decision.label(),

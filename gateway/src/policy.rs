@@ -12,7 +12,7 @@ pub mod yaml;
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 
 pub use files::{Loaded, Refused, load};
@@ -45,6 +45,17 @@ pub enum Scope<T> {
     Only(Vec<T>),
 }
 
+impl<T: PartialEq> Scope<T> {
+    /// Whether the value is everything's, or listed.
+    #[must_use]
+    pub fn has(&self, value: &T) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Only(listed) => listed.contains(value),
+        }
+    }
+}
+
 /// A part of the network that shares relays and one default (contract section 1, `zones`).
 #[derive(Debug, Clone)]
 pub struct Zone {
@@ -64,6 +75,18 @@ pub struct Zone {
     pub notice: Option<Notice>,
 }
 
+impl Zone {
+    /// Where blocked connections go; none where the action redirects nothing.
+    #[must_use]
+    pub fn redirects_to(&self) -> Endpoints {
+        match self.action {
+            Action::Notice => self.notice.as_ref().map(|notice| notice.address).unwrap_or_default(),
+            Action::Relay => self.relay_to,
+            _ => Endpoints::default(),
+        }
+    }
+}
+
 /// At most one endpoint a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Endpoints {
@@ -71,6 +94,14 @@ pub struct Endpoints {
     pub ipv4: Option<SocketAddrV4>,
     /// For IPv6.
     pub ipv6: Option<SocketAddrV6>,
+}
+
+impl Endpoints {
+    /// That of a family.
+    #[must_use]
+    pub fn of(&self, ipv6: bool) -> Option<SocketAddr> {
+        if ipv6 { self.ipv6.map(SocketAddr::V6) } else { self.ipv4.map(SocketAddr::V4) }
+    }
 }
 
 /// `notice` of a zone (contract section 1).

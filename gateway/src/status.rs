@@ -35,6 +35,8 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// A line a zone and family that redirects, by the policy in force.
     pub redirects: Vec<Redirect>,
+    /// Established connections that are redirected.
+    pub flows: usize,
 }
 
 /// A policy in force.

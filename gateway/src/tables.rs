@@ -20,7 +20,7 @@ pub struct Tables {
     /// The rules by class of subscribers and destinations.
     pub cells: HashMap<CellKey, Cell>,
     /// Where connections of a zone that redirects go, by slot.
-    pub targets: HashMap<u32, Target>,
+    pub targets: Targets,
     /// Whether any zone enforces.
     pub any_enforced: bool,
     /// Whether any zone enforces its return path.
@@ -32,6 +32,9 @@ pub struct Tables {
     /// Rules by number.
     pub rules: HashMap<u64, Rule>,
 }
+
+/// Where zones redirect to, by slot.
+pub type Targets = HashMap<u32, Target>;
 
 /// A rule as people know it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
 use gate25::command::check::check;
+use gate25::command::explain::{Path, explain};
 use gate25::policy::problem::{Fault, Position, Problem, Severity, Why};
 use gate25::policy::{Action, Kind, Mode, Scope, load};
-use std::path::Path;
+use gate25_common::verdict::Direction;
 
 const ZONE: &str = "version: 1\nzones:\n  - id: west\n    subscribers: [\"203.0.113.0/24\"]\n";
 
@@ -84,7 +85,7 @@ fn a_message_is_one_line_whatever_the_value() {
     let value = format!("a\nb\u{1b}[2J\u{202e}{}", "x".repeat(1000));
     let why = Why::new("is wrong", "mend it");
     let fault = Fault { at: Position { line: 3, column: 9 }, place: "zones[0].id".into(), value, why };
-    let shown = Problem::new(Severity::Error, Path::new("a\nb.yaml"), fault).to_string();
+    let shown = Problem::new(Severity::Error, "a\nb.yaml".as_ref(), fault).to_string();
     assert!(shown.starts_with("a\\nb.yaml:3:9: zones[0].id: a\\nb\\u{1b}[2J\\u{202e}xxx"), "{shown}");
     assert!(shown.ends_with("xxx: is wrong (mend it)") && shown.len() < 150, "{shown}");
 }
@@ -135,9 +136,13 @@ fn a_zone_can_be_stopped() {
     std::fs::write(&path, text).expect("the file");
     let policy = load(&path).expect("a valid policy").policy;
     for (from, reason) in [("192.0.2.1", "block-rule"), ("192.0.2.129", "relay")] {
-        let (from, to) = (from.parse().expect("one"), "198.51.100.1".parse().expect("one"));
-        let found =
-            gate25::command::explain::explain(&policy, from, to, jiff::Timestamp::UNIX_EPOCH).expect("small");
+        let (subscriber, remote) = (from.parse().expect("one"), "198.51.100.1".parse().expect("one"));
+        let found = explain(
+            &policy,
+            Path { subscriber, remote, direction: Direction::Egress },
+            jiff::Timestamp::UNIX_EPOCH,
+        )
+        .expect("small");
         assert!(found.to_string().contains(reason), "{found}");
     }
     let bidi = text.replace("id: stop", "id: \"st\\u202Eop\"");

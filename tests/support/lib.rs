@@ -20,6 +20,7 @@ pub mod process;
 pub mod smtp;
 pub mod testrun;
 pub mod wait;
+pub mod wire;
 pub mod xdp;
 pub mod xdp_pass;
 

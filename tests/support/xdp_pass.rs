@@ -1,4 +1,4 @@
-//! XDP programs that do nothing: something to measure against; and a frame that is answered by `XDP_TX` reaches a veth
+//! XDP and TC programs that do nothing: something to measure against; and a frame that is answered by `XDP_TX` reaches a veth
 //! peer only if that has one that passes everything.
 
 use anyhow::{Context as _, Result};
@@ -11,6 +11,7 @@ use std::{
 
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_LINK_CREATE: libc::c_long = 28;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
@@ -44,12 +45,21 @@ pub const PASS: u8 = 2;
 /// See [`DROP`].
 pub const TX: u8 = 3;
 
-/// Loads a program that does nothing but return `code`: the least that any XDP program costs.
+/// Loads an XDP program that does nothing but return `code`: the least that any costs.
 pub fn load(code: u8) -> Result<OwnedFd> {
+    load_of(BPF_PROG_TYPE_XDP, code)
+}
+
+/// The same for TC, where the code is `TC_ACT_OK`.
+pub fn load_classifier() -> Result<OwnedFd> {
+    load_of(BPF_PROG_TYPE_SCHED_CLS, 0)
+}
+
+fn load_of(kind: u32, code: u8) -> Result<OwnedFd> {
     // `r0 = code; exit`, as `struct bpf_insn` lays them out.
     let program: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, code, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
     let load = Load {
-        kind: BPF_PROG_TYPE_XDP,
+        kind,
         instruction_count: program.len() as u32,
         instructions: ptr::from_ref(&program).addr() as u64,
         license: c"GPL".as_ptr().addr() as u64,
@@ -59,7 +69,7 @@ pub fn load(code: u8) -> Result<OwnedFd> {
         name: *b"lab_pass\0\0\0\0\0\0\0\0",
     };
     // SAFETY: the two addresses in it outlive the call.
-    unsafe { bpf(BPF_PROG_LOAD, &load) }.context("cannot load an XDP program (not root?)")
+    unsafe { bpf(BPF_PROG_LOAD, &load) }.context("cannot load a program (not root?)")
 }
 
 /// Attaches one that passes everything, in native mode, to an interface of this thread's network namespace, for as long

@@ -84,7 +84,7 @@ impl Bench {
     /// Of a policy at a time.
     pub(crate) fn of(policy: &Policy, clock: Clock, unmanaged: Unmanaged, enforce: bool) -> Self {
         let host = Host::new(policy, clock, unmanaged, enforce);
-        let mut runner = Runner::new(unmanaged).expect("root, and the program");
+        let mut runner = Runner::new(&[Direction::Egress], unmanaged).expect("root, and the program");
         runner.install(&host.tables).expect("tables in the kernel");
         let mut bench = Self { host, runner, counted: BTreeMap::new() };
         bench.counted = bench.count();

@@ -11,9 +11,11 @@ use gate25::datapath::object::Unmanaged;
 use gate25::datapath::testrun::Code;
 use gate25::policy::Policy;
 use gate25::policy::compile::Clock;
-use gate25_common::parse::{Egress, Parsed, parse};
-use gate25_common::verdict::{Action, Reason, Verdict};
-use gate25_tests::packet::{Link, Tcp, packet};
+use gate25::tables::View;
+use gate25_common::decide::decide;
+use gate25_common::parse::{Egress, Parsed, Return, parse};
+use gate25_common::verdict::{Action, Direction, Reason, Verdict};
+use gate25_tests::packet::{ACK, Link, SYN, Tcp, packet};
 use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -31,6 +33,9 @@ const DECIDED: [Reason; 6] = [
     Reason::BlockRule,
     Reason::Expired,
 ];
+
+/// What the program in the kernel does about a block.
+const CARRIED_OUT: &[Action] = &[Action::Drop, Action::Reset];
 
 const HOUR: u64 = 3_600_000_000_000;
 
@@ -53,6 +58,7 @@ fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> TestCas
 fn in_words(host: &Host, verdict: &Verdict) -> Judgement {
     Judgement {
         decision: verdict.decision,
+        action: verdict.action,
         reason: verdict.reason,
         zone: host.tables.zones.get(&verdict.zone).cloned(),
         rule: host.tables.rules.get(&verdict.rule).map(|rule| rule.id.clone()),
@@ -60,40 +66,49 @@ fn in_words(host: &Host, verdict: &Verdict) -> Judgement {
     }
 }
 
-/// How often each reason was given, and by how many answers: a property of nothing but passes would hold as well.
+/// How often each reason and action was given, and how many answers: a property of nothing but passes would hold as well.
 #[derive(Default)]
 struct Seen {
     reasons: BTreeMap<&'static str, usize>,
+    actions: BTreeMap<&'static str, usize>,
     answers: usize,
 }
 
 impl Seen {
-    fn see(&mut self, reason: Reason) {
+    fn see(&mut self, reason: Reason, action: Action) {
         *self.reasons.entry(reason.label()).or_default() += 1;
+        *self.actions.entry(action.label()).or_default() += 1;
     }
 
-    fn must_have<'a>(&self, least: usize, reasons: impl Iterator<Item = &'a Reason>) {
-        for reason in reasons {
-            let seen = self.reasons.get(reason.label()).copied().unwrap_or_default();
-            assert!(seen >= least, "{} was given {seen} times: {:?}", reason.label(), self.reasons);
+    fn must_have<'a>(&self, least: usize, reasons: impl Iterator<Item = &'a Reason>, actions: &[Action]) {
+        let reasons = reasons.map(|reason| (reason.label(), &self.reasons));
+        for (word, seen) in reasons.chain(actions.iter().map(|action| (action.label(), &self.actions))) {
+            let times = seen.get(word).copied().unwrap_or_default();
+            assert!(times >= least, "{word} was given {times} times: {seen:?}");
         }
     }
 }
 
-/// All connections between the sixteen addresses; at the time of the install, and hours behind it.
-fn agrees_with_prose(policy: &Policy, block_unmanaged: bool, seen: &mut Seen) -> TestCaseResult {
+/// All connections between the sixteen addresses, both ways; at the time of the install, and hours behind it.
+fn agrees_with_prose(policy: &Policy, block_unmanaged: bool, seen: &mut [Seen; 2]) -> TestCaseResult {
     let boot = 10 * HOUR;
     let unmanaged = if block_unmanaged { Unmanaged::Block } else { Unmanaged::Pass };
     let host = Host::new(policy, Clock { wall: noon(), boot }, unmanaged, true);
-    let tcp = Tcp::syn(40_000, 25);
-    for (ipv6, from, to) in pairs() {
+    let (out, back) = (Tcp::syn(40_000, 25), Tcp::new(25, 40_000, SYN | ACK));
+    let both_ways = |pair| [(Direction::Egress, pair), (Direction::Return, pair)];
+    for (direction, (ipv6, from, to)) in pairs().flat_map(both_ways) {
         let (from, to) = (address(ipv6, from), address(ipv6, to));
-        let frame = Link::new().carry(packet(from, to, &tcp));
+        let parsed = match direction {
+            Direction::Egress => parse(&*Link::new().carry(packet(from, to, &out)), &Egress),
+            Direction::Return => parse(&*Link::new().carry(packet(to, from, &back)), &Return),
+        };
         for hours in 0..4_u8 {
             let now = noon() + SignedDuration::from_hours(hours.into());
-            let mut expected = judge(policy, (from, to), (noon(), now), block_unmanaged);
-            let found = in_words(&host, &host.verdict(&frame, boot + u64::from(hours) * HOUR));
-            seen.see(expected.reason);
+            let mut expected = judge(policy, (from, to), (noon(), now), direction, block_unmanaged);
+            let now = boot + u64::from(hours) * HOUR;
+            let view = View { tables: &host.tables, now, block_unmanaged };
+            let found = in_words(&host, &decide(&parsed, direction, &view));
+            seen[direction as usize].see(expected.reason, expected.action);
             // The verdict is exact; the exception named may be the one named at the install.
             if hours > 0 && expected.reason == Reason::Exception {
                 let named = found
@@ -103,7 +118,15 @@ fn agrees_with_prose(policy: &Policy, block_unmanaged: bool, seen: &mut Seen) ->
                 prop_assert!(named, "{:?} is no exception", found.rule);
                 expected.rule.clone_from(&found.rule);
             }
-            prop_assert_eq!(found, expected, "{} to {}, {} hours after the install", from, to, hours);
+            prop_assert_eq!(
+                found,
+                expected,
+                "{:?}, {} to {}, {} hours after the install",
+                direction,
+                from,
+                to,
+                hours
+            );
         }
     }
     Ok(())
@@ -116,17 +139,19 @@ fn pairs() -> impl Iterator<Item = (bool, u8, u8)> {
 
 #[test]
 fn tables_say_what_the_contract_says() {
-    let seen = RefCell::new(Seen::default());
-    run(1_500, &(policy(), any::<bool>()), |(policy, block_unmanaged)| {
+    let seen = RefCell::new(<[Seen; 2]>::default());
+    run(1_500, &(policy(&Action::ALL[1..]), any::<bool>()), |(policy, block_unmanaged)| {
         agrees_with_prose(&policy, block_unmanaged, &mut seen.borrow_mut())
     });
-    seen.borrow().must_have(10_000, DECIDED.iter());
+    let [egress, back] = seen.into_inner();
+    egress.must_have(10_000, DECIDED.iter(), Action::ALL);
+    back.must_have(3_000, DECIDED.iter(), &[Action::None, Action::Drop]);
 }
 
 /// Everything that a frame brings about in the kernel is what the host says.
 fn agrees_with_host(bench: &mut Bench, frame: &[u8], seen: &mut Seen) -> TestCaseResult {
     let verdict = bench.host.verdict(frame, clock::now().boot);
-    seen.see(verdict.reason);
+    seen.see(verdict.reason, verdict.action);
     let before = bench.total();
     let run = bench.program(frame);
     let after = bench.total();
@@ -152,7 +177,7 @@ fn the_kernel_says_what_the_host_says() {
     let seen = RefCell::new(Seen::default());
     for (unmanaged, cases) in [(Unmanaged::Pass, 60), (Unmanaged::Block, 30)] {
         let bench = RefCell::new(Bench::of(&Policy::default(), clock::now(), unmanaged, true));
-        run(cases, &(policy(), vec(frame(), 100)), |(policy, frames)| {
+        run(cases, &(policy(CARRIED_OUT), vec(frame(), 100)), |(policy, frames)| {
             let mut bench = bench.borrow_mut();
             bench.install(&policy, Clock { wall: noon(), boot: clock::now().boot });
             frames.iter().try_for_each(|frame| {
@@ -161,6 +186,6 @@ fn the_kernel_says_what_the_host_says() {
             })
         });
     }
-    seen.borrow().must_have(30, Reason::ALL.iter().filter(|reason| **reason != Reason::Rate));
+    seen.borrow().must_have(30, Reason::ALL.iter().filter(|reason| **reason != Reason::Rate), CARRIED_OUT);
     assert!(seen.borrow().answers >= 30, "{} answers", seen.borrow().answers);
 }

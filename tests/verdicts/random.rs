@@ -1,7 +1,7 @@
 //! Random policies and frames, all drawn from sixteen addresses, so that everything overlaps.
 
 use gate25::policy::{
-    Action, Block, Endpoints, Exception, Kind, Mode, Policy, Relay, ReturnPath, Scope, Zone,
+    Action, Block, Endpoints, Exception, Kind, Mode, Notice, Policy, Relay, ReturnPath, Scope, Zone,
 };
 use gate25_tests::packet::{Extension, Ipv4, Ipv6, Link, Payload, Ppp, Tcp, udp};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 /// One of eight addresses of a family.
 pub(crate) fn address(ipv6: bool, number: u8) -> IpAddr {
@@ -80,32 +80,48 @@ fn ids() -> impl Strategy<Value = Vec<String>> {
     Just(ids).prop_shuffle()
 }
 
-/// A policy that [`gate25::policy::load`] could have made.
-pub(crate) fn policy() -> impl Strategy<Value = Policy> {
-    let zone = (vec(prefix(), 1..4), any::<bool>(), any::<bool>());
+/// One of a family, or of each.
+fn endpoints() -> impl Strategy<Value = Endpoints> {
+    let ipv4 = Some(SocketAddrV4::new([198, 51, 100, 25].into(), 2525));
+    let ipv6 = Some(SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0x25, 0, 0, 0, 0, 1), 2525, 0, 0));
+    prop_oneof![
+        Just(Endpoints { ipv4, ipv6 }),
+        Just(Endpoints { ipv4, ipv6: None }),
+        Just(Endpoints { ipv4: None, ipv6 }),
+    ]
+}
+
+/// Any number of subscribers, and what the zone does about them. Endpoints are there whatever the action.
+fn zone(actions: &'static [Action]) -> impl Strategy<Value = Zone> {
+    let words = (select(Mode::ALL), select(actions), select(ReturnPath::ALL));
+    (vec(prefix(), 1..4), words, endpoints(), endpoints()).prop_map(
+        |(subscribers, (mode, action, return_path), relay_to, address)| {
+            // To enforce the way back in a zone that monitors is an error.
+            let return_path = match mode {
+                Mode::Monitor => return_path.min(ReturnPath::Monitor),
+                Mode::Enforce => return_path,
+            };
+            let notice = Some(Notice { address, ..Notice::default() });
+            Zone { id: String::new(), subscribers, mode, action, return_path, relay_to, notice }
+        },
+    )
+}
+
+/// A policy that [`gate25::policy::load`] could have made, of zones with these actions.
+pub(crate) fn policy(actions: &'static [Action]) -> impl Strategy<Value = Policy> {
     let relay = (some_zones(), vec(prefix(), 1..3));
     let exception = (some_zones(), scope(), scope(), dates());
     let block = (some_zones(), scope(), scope(), dates());
-    (vec(zone, 1..5), vec(relay, 0..3), vec(exception, 0..7), vec(block, 0..3), ids()).prop_map(
+    (vec(zone(actions), 1..5), vec(relay, 0..3), vec(exception, 0..7), vec(block, 0..3), ids()).prop_map(
         |(zones, relays, exceptions, blocks, ids)| {
             let mut ids = ids.into_iter();
             let mut id = || ids.next().expect("an id");
             let mut taken = BTreeSet::new();
             let mut policy = Policy::default();
-            for (number, (mut subscribers, enforce, reset)) in zones.into_iter().enumerate() {
+            for (number, mut zone) in zones.into_iter().enumerate() {
                 // The same prefix in two zones is an error.
-                subscribers.retain(|prefix| taken.insert(*prefix));
-                let mode = if enforce { Mode::Enforce } else { Mode::Monitor };
-                let action = if reset { Action::Reset } else { Action::Drop };
-                policy.zones.push(Zone {
-                    id: format!("z{number}"),
-                    subscribers,
-                    mode,
-                    action,
-                    return_path: ReturnPath::Off,
-                    relay_to: Endpoints::default(),
-                    notice: None,
-                });
+                zone.subscribers.retain(|prefix| taken.insert(*prefix));
+                policy.zones.push(Zone { id: format!("z{number}"), ..zone });
             }
             let zones = policy.zones.len();
             for (chosen, addresses) in relays {

@@ -1,16 +1,17 @@
 //! The contract's prose, word by word and as slowly as it reads: no tables, no classes.
 
-use gate25::policy::{Block, Exception, Mode, Policy, Relay, Scope, Zone};
-use gate25_common::verdict::{Decision, Reason};
+use gate25::policy::{Block, Exception, Mode, Policy, Relay, ReturnPath, Scope, Zone};
+use gate25_common::verdict::{Action, Decision, Direction, Reason};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-/// What the contract says of a packet to port 25.
+/// What the contract says of a packet to or from port 25.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judgement {
     pub(crate) decision: Decision,
+    pub(crate) action: Action,
     pub(crate) reason: Reason,
     pub(crate) zone: Option<String>,
     pub(crate) rule: Option<String>,
@@ -20,30 +21,42 @@ pub(crate) struct Judgement {
 /// Most specific destination, most specific subscriber, smallest id.
 type Rank<'a> = (Reverse<u8>, Reverse<u8>, &'a str);
 
-/// A subscriber's packet to port 25 of a remote address, at `now`, under a policy whose tables were made at `installed`:
-/// until the controller is back nothing begins and no block ends.
+/// A packet between a subscriber and port 25 of a remote address, at `now`, under a policy whose tables were made at
+/// `installed`: until the controller is back nothing begins and no block ends.
 pub(crate) fn judge(
     policy: &Policy,
     (subscriber, remote): (IpAddr, IpAddr),
     (installed, now): (Timestamp, Timestamp),
+    direction: Direction,
     block_unmanaged: bool,
 ) -> Judgement {
-    let Some((index, zone)) = zone_of(policy, subscriber) else {
-        let decision = if block_unmanaged { Decision::Block } else { Decision::Pass };
-        return Judgement {
-            decision,
-            reason: Reason::Unmanaged,
-            zone: None,
-            rule: None,
-            enforced: block_unmanaged,
+    let is_return = direction == Direction::Return;
+    let zone = zone_of(policy, subscriber);
+    // `return_path: off` looks at nothing.
+    let Some((index, zone)) = zone.filter(|(_, zone)| !is_return || zone.return_path != ReturnPath::Off)
+    else {
+        // `unmanaged: block` is about sources: what leaves toward addresses of no zone has another.
+        let (decision, action) = if block_unmanaged && !is_return {
+            (Decision::Block, Action::Drop)
+        } else {
+            (Decision::Pass, Action::None)
         };
+        let enforced = decision == Decision::Block;
+        return Judgement { decision, action, reason: Reason::Unmanaged, zone: None, rule: None, enforced };
     };
+    let enforces =
+        if is_return { zone.return_path == ReturnPath::Enforce } else { zone.mode == Mode::Enforce };
     let judgement = |decision, reason, rule: Option<&str>| Judgement {
         decision,
+        action: match decision {
+            Decision::Pass => Action::None,
+            Decision::Block if is_return => Action::Drop,
+            Decision::Block => action(zone, subscriber.is_ipv6()),
+        },
         reason,
         zone: Some(zone.id.clone()),
         rule: rule.map(str::to_owned),
-        enforced: decision == Decision::Block && zone.mode == Mode::Enforce,
+        enforced: decision == Decision::Block && enforces,
     };
     let place = Place { zone: index, subscriber, remote };
 
@@ -65,6 +78,17 @@ pub(crate) fn judge(
         return judgement(Decision::Block, Reason::Expired, Some(exception));
     }
     judgement(Decision::Block, Reason::Default, None)
+}
+
+/// What a blocked connection gets; a family without an endpoint gets a reset.
+fn action(zone: &Zone, ipv6: bool) -> Action {
+    let endpoints = match (zone.action, &zone.notice) {
+        (Action::Notice, Some(notice)) => notice.address,
+        (Action::Relay, _) => zone.relay_to,
+        (action, _) => return action,
+    };
+    let there = if ipv6 { endpoints.ipv6.is_some() } else { endpoints.ipv4.is_some() };
+    if there { zone.action } else { Action::Reset }
 }
 
 fn zone_of(policy: &Policy, subscriber: IpAddr) -> Option<(usize, &Zone)> {

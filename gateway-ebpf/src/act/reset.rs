@@ -2,36 +2,16 @@
 //! addresses and ports change places, and the frame is cut behind the TCP header.
 
 use crate::frame::Linear;
-use crate::maps;
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::XdpContext;
-use gate25_common::answer::{Reset, fold, pseudo_header, words_sum};
+use gate25_common::answer::Reset;
+use gate25_common::checksum::{fold, pseudo_header, words_sum};
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{NO_PPPOE, SMTP, Segment};
+use gate25_common::parse::{NO_PPPOE, SMTP, Segment, TCP};
+
+use super::TTL;
 
 const TCP_LENGTH: usize = 20;
-const TTL: u8 = 64;
-
-/// Resets that one CPU may send: a burst, and a rate (nanoseconds for one). Above it blocked packets are dropped.
-const BURST: u64 = 10_000;
-const INTERVAL: u64 = 100_000;
-
-/// Takes a token.
-#[inline(always)]
-pub(crate) fn allowed() -> bool {
-    if maps::REPLAY.load() != 0 {
-        return true;
-    }
-    let Some(bucket) = maps::BUCKET.get_ptr_mut(0) else { return false };
-    // SAFETY: reads a clock.
-    let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: an element of a per-CPU array.
-    let bucket = unsafe { &mut *bucket };
-    let credit = (bucket.credit + now.wrapping_sub(bucket.refilled)).min(BURST * INTERVAL);
-    let enough = credit >= INTERVAL;
-    *bucket = maps::Bucket { credit: if enough { credit - INTERVAL } else { credit }, refilled: now };
-    enough
-}
 
 /// Turns the packet into its RST. `None` where the headers are not in the linear part; the packet is then to be dropped.
 #[inline(always)]
@@ -74,7 +54,7 @@ fn tcp(segment: &Segment, reset: Reset) -> [u8; TCP_LENGTH] {
     header[8..12].copy_from_slice(&reset.acknowledgement.to_be_bytes());
     header[12] = (TCP_LENGTH as u8 / 4) << 4;
     header[13] = reset.flags;
-    let sum = pseudo_header(segment.subscriber, segment.remote, TCP_LENGTH as u32) + words_sum(&header);
+    let sum = pseudo_header(segment.subscriber, segment.remote, TCP_LENGTH as u32, TCP) + words_sum(&header);
     header[16..18].copy_from_slice(&(!fold(sum)).to_ne_bytes());
     header
 }
@@ -87,7 +67,7 @@ fn ipv4(source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
     header[3] = 20 + TCP_LENGTH as u8;
     header[6] = 0x40;
     header[8] = TTL;
-    header[9] = 6;
+    header[9] = TCP;
     header[12..16].copy_from_slice(&source);
     header[16..20].copy_from_slice(&destination);
     let sum = words_sum(&header);
@@ -98,5 +78,5 @@ fn ipv4(source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
 /// RFC 8200 section 3, without the addresses.
 #[inline(always)]
 const fn ipv6_head() -> [u8; 8] {
-    [0x60, 0, 0, 0, 0, TCP_LENGTH as u8, 6, TTL]
+    [0x60, 0, 0, 0, 0, TCP_LENGTH as u8, TCP, TTL]
 }

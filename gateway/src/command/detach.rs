@@ -2,6 +2,7 @@
 
 use crate::datapath::attach::detach_all;
 use crate::datapath::pins::Pins;
+use crate::datapath::return_path;
 use std::io::Write;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ pub fn detach(pin: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     }
     let pins = Pins::below(pin)?;
     let names = detach_all(&pins)?;
+    return_path::detach_all(&pins)?;
     for name in &names {
         writeln!(out, "{name}: detached, no longer enforced")?;
     }

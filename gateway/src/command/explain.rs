@@ -7,12 +7,12 @@ use crate::tables::{Rule, View};
 use gate25_common::address::Address;
 use gate25_common::decide::decide;
 use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
-use gate25_common::verdict::{Direction, Verdict};
+use gate25_common::verdict::{Action, Direction, Reason, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The answer; its JSON is contract section 3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,16 +29,33 @@ pub struct Explanation {
     rule: Option<String>,
     until: Option<Timestamp>,
     next_change: Option<Timestamp>,
+    /// For people alone: where it is redirected.
+    #[serde(skip)]
+    target: Option<SocketAddr>,
 }
 
-/// Explains a new connection from a subscriber to port 25 of a remote address of the same family.
-pub fn explain(policy: &Policy, from: IpAddr, to: IpAddr, at: Timestamp) -> Result<Explanation, TooLarge> {
-    let (verdict, zone, rule) = judge(policy, from, to, at)?;
+/// Between whom packets go, and which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// The subscriber's address.
+    pub subscriber: IpAddr,
+    /// The remote address, of the same family; port 25 is on this side.
+    pub remote: IpAddr,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// Explains what becomes of packets of a connection between a subscriber and port 25 of a remote address.
+pub fn explain(policy: &Policy, path: Path, at: Timestamp) -> Result<Explanation, TooLarge> {
+    let (verdict, zone, rule) = judge(policy, path, at)?;
+    let redirects = matches!(verdict.action, Action::Notice | Action::Relay);
+    let redirecting = policy.zones.iter().find(|known| redirects && zone.as_ref() == Some(&known.id));
     Ok(Explanation {
-        from,
-        to,
+        from: path.subscriber,
+        to: path.remote,
         at,
-        direction: Direction::Egress.label(),
+        direction: path.direction.label(),
+        target: redirecting.and_then(|zone| zone.redirects_to().of(path.remote.is_ipv6())),
         zone,
         verdict: verdict.decision.label(),
         action: verdict.action.label(),
@@ -46,17 +63,17 @@ pub fn explain(policy: &Policy, from: IpAddr, to: IpAddr, at: Timestamp) -> Resu
         reason: verdict.reason.label(),
         until: rule.as_ref().and_then(|rule| rule.until),
         rule: rule.map(|rule| rule.id),
-        next_change: changes(policy, from, to, at)?,
+        next_change: changes(policy, path, at)?,
     })
 }
 
 /// The first instant after `at` at which verdict, reason or rule are others.
-fn changes(policy: &Policy, from: IpAddr, to: IpAddr, at: Timestamp) -> Result<Option<Timestamp>, TooLarge> {
-    let policy = &about(policy, from, to);
-    let now = judge(policy, from, to, at)?;
+fn changes(policy: &Policy, path: Path, at: Timestamp) -> Result<Option<Timestamp>, TooLarge> {
+    let policy = &about(policy, path);
+    let now = judge(policy, path, at)?;
     let mut instant = at;
     while let Some(next) = next_change(policy, instant) {
-        if judge(policy, from, to, next)? != now {
+        if judge(policy, path, next)? != now {
             return Ok(Some(next));
         }
         instant = next;
@@ -66,23 +83,19 @@ fn changes(policy: &Policy, from: IpAddr, to: IpAddr, at: Timestamp) -> Result<O
 
 fn judge(
     policy: &Policy,
-    from: IpAddr,
-    to: IpAddr,
+    path: Path,
     at: Timestamp,
 ) -> Result<(Verdict, Option<String>, Option<Rule>), TooLarge> {
     let tables = compile(policy, Clock::standing_at(at), true, |zone| zone as u32 + 1)?;
-    let verdict = decide(
-        &connection(from, to),
-        Direction::Egress,
-        &View { tables: &tables, now: 0, block_unmanaged: false },
-    );
+    let verdict =
+        decide(&connection(path), path.direction, &View { tables: &tables, now: 0, block_unmanaged: false });
     Ok((verdict, tables.zones.get(&verdict.zone).cloned(), tables.rules.get(&verdict.rule).cloned()))
 }
 
-fn connection(from: IpAddr, to: IpAddr) -> Parsed {
+fn connection(path: Path) -> Parsed {
     Parsed::Smtp(Segment {
-        subscriber: Address::from(from),
-        remote: Address::from(to),
+        subscriber: Address::from(path.subscriber),
+        remote: Address::from(path.remote),
         subscriber_port: 0,
         remote_port: SMTP,
         pppoe: NO_PPPOE,
@@ -94,7 +107,7 @@ fn connection(from: IpAddr, to: IpAddr) -> Parsed {
 }
 
 /// The policy without what cannot bear on the two addresses: small, and decides the same for them.
-fn about(policy: &Policy, from: IpAddr, to: IpAddr) -> Policy {
+fn about(policy: &Policy, Path { subscriber: from, remote: to, .. }: Path) -> Policy {
     let has = |prefix: &IpNetwork, address| prefix.contains(address);
     let bears = |scope: &Scope<IpNetwork>, address| match scope {
         Scope::Every => true,
@@ -112,24 +125,35 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let none = || "-".to_owned();
         let or_none = |instant: Option<Timestamp>| instant.map_or_else(none, |instant| instant.to_string());
+        let is_return = self.direction == Direction::Return.label();
         let carried_out = match (self.verdict, self.enforced) {
             ("block", true) => ", carried out",
+            ("block", false) if is_return => ", not carried out (the zone's return path monitors)",
             ("block", false) => ", not carried out (the zone monitors)",
             _ => "",
         };
+        let ends = if is_return {
+            [("from", format!("port 25 of {}", self.to)), ("toward", self.from.to_string())]
+        } else {
+            [("from", self.from.to_string()), ("to", format!("{} port 25", self.to))]
+        };
+        let unseen = if is_return && self.reason == Reason::Unmanaged.label() {
+            ", in no zone that looks at the way back"
+        } else {
+            ""
+        };
+        let target = self.target.map_or_else(String::new, |target| format!(", to {target}"));
         let rows = [
-            ("from", self.from.to_string()),
-            ("to", format!("{} port 25", self.to)),
             ("at", self.at.to_string()),
             ("direction", self.direction.to_owned()),
             ("zone", self.zone.clone().unwrap_or_else(none)),
             ("verdict", format!("{}{carried_out}", self.verdict)),
-            ("action", self.action.to_owned()),
-            ("reason", self.reason.to_owned()),
+            ("action", format!("{}{target}", self.action)),
+            ("reason", format!("{}{unseen}", self.reason)),
             ("rule", self.rule.clone().unwrap_or_else(none)),
             ("until", or_none(self.until)),
             ("next change", or_none(self.next_change)),
         ];
-        rows.iter().try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
+        ends.iter().chain(&rows).try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
     }
 }

@@ -6,7 +6,7 @@ use crate::datapath::testrun::{Code, Runner, SHORTEST};
 use crate::policy::Policy;
 use crate::policy::compile::{Clock, compile};
 use crate::tables::Tables;
-use gate25_common::verdict::{Action, Decision, Reason, Verdict};
+use gate25_common::verdict::{Action, Decision, Direction, Reason, Verdict};
 use jiff::Timestamp;
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 use serde::Serialize;
@@ -34,13 +34,14 @@ const STANDING: u64 = u64::MAX / 2;
 pub fn replay(
     policy: &Policy,
     at: Timestamp,
+    direction: Direction,
     capture: &Path,
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let tables = compile(policy, Clock { wall: at, boot: STANDING }, true, |zone| zone as u32 + 1)?;
     let mut packets = Packets::open(capture)?;
-    let mut runner = Runner::new(Unmanaged::Pass)?;
+    let mut runner = Runner::new(&[direction], Unmanaged::Pass)?;
     runner.install(&tables)?;
     if !json {
         writeln!(
@@ -52,7 +53,7 @@ pub fn replay(
     let mut number = 0;
     packets.each(|frame| {
         number += 1;
-        let row = row(number, frame, &mut runner, &tables)?;
+        let row = row(number, direction, frame, &mut runner, &tables)?;
         if json {
             serde_json::to_writer(&mut *out, &row)?;
             return Ok(writeln!(out)?);
@@ -67,8 +68,14 @@ pub fn replay(
     Ok(out.flush()?)
 }
 
-fn row<'a>(packet: usize, frame: &[u8], runner: &mut Runner, tables: &'a Tables) -> Result<Row<'a>, Fault> {
-    let run = if frame.len() < SHORTEST { None } else { Some(runner.run(frame)?) };
+fn row<'a>(
+    packet: usize,
+    direction: Direction,
+    frame: &[u8],
+    runner: &mut Runner,
+    tables: &'a Tables,
+) -> Result<Row<'a>, Fault> {
+    let run = if frame.len() < SHORTEST { None } else { Some(runner.run(direction, frame)?) };
     let verdict = run.as_ref().and_then(|run| run.verdict).unwrap_or(NOT_SMTP);
     Ok(Row {
         packet,

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::config::{Config, Unmanaged};
 use crate::datapath::attach;
 use crate::datapath::fault::Fault;
+use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
 use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
@@ -16,6 +17,7 @@ use crate::probe::Prober;
 use crate::status::Shared;
 use crate::watch::Watch;
 use aya::Ebpf;
+use gate25_common::verdict::Direction;
 use jiff::Timestamp;
 use std::time::Instant;
 
@@ -61,7 +63,8 @@ impl Controller {
                 (Unmanaged::Block, true) => object::Unmanaged::Block,
             };
             let pins = Some((pins, interface.name.as_str()));
-            programs.push(object::load(&Options { pins, unmanaged, replay: false, log })?);
+            programs
+                .push(object::load(&[Direction::Egress], &Options { pins, unmanaged, replay: false, log })?);
         }
         let mut controller = Self {
             config: config.clone(),
@@ -70,6 +73,9 @@ impl Controller {
             store: Store::pinned(pins)?,
             slots: Slots::pinned(pins)?,
             attachments: Vec::new(),
+            return_paths: Vec::new(),
+            flows: Flows::pinned(pins)?,
+            glance: Instant::now(),
             _lock: lock,
             status,
             targets: Targets::new(prober),
@@ -77,6 +83,7 @@ impl Controller {
             next_change: None,
             not_before: Instant::now(),
         };
+        controller.name_gateways();
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         controller.put_into_force(&policy, Some(Timestamp::now()))?;
         controller.policy = policy;

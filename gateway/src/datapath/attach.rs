@@ -59,7 +59,7 @@ pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
 
 /// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
 pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
-    let program = object::program(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
+    let program = object::xdp(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
     let program = program.map_err(|error| Fault::kernel("program", error))?;
     let failed = |error: std::io::Error| Fault::kernel(format!("link of {name}"), error);
     let (link, fresh) = match place(name, mode, pins)? {
@@ -206,14 +206,15 @@ pub fn detach_all(pins: &Pins) -> Result<Vec<String>, Fault> {
     let Ok(links) = fs::read_dir(pins.links()) else { return Ok(Vec::new()) };
     let mut names = Vec::new();
     for file in links.flatten() {
-        detach(&file.path())?;
+        detach_link(&file.path())?;
         names.push(pins::decode(&file.file_name().to_string_lossy()));
     }
     names.sort();
     Ok(names)
 }
 
-fn detach(pin: &Path) -> Result<(), Fault> {
+/// Detaches a pinned link, of whatever kind, and removes the pin.
+pub(super) fn detach_link(pin: &Path) -> Result<(), Fault> {
     let failed = |error| Fault::kernel(pin.display(), error);
     let link = sys::open(pin).map_err(failed)?;
     match sys::link_detach(link.as_fd()) {

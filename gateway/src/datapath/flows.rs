@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::object;
 use super::pins::Pins;
+use crate::clock;
 use aya::maps::{HashMap, Map, MapData, MapError};
 use gate25_common::abi::{Flow, FlowKey};
 use gate25_common::address::Address;
@@ -52,9 +53,34 @@ impl Flows {
         }
         Ok(None)
     }
+
+    /// Forgets established connections that have been silent too long, since nobody closed them; how many are left. The
+    /// others need no sweeping: their table lets go of the least recently used.
+    pub fn sweep(&mut self) -> Result<usize, Fault> {
+        let [established, _] = &mut self.tables;
+        let now = clock::monotonic();
+        let (mut silent, mut left) = (Vec::new(), 0);
+        for entry in established.iter() {
+            let (key, flow) = entry.map_err(|error| fault(&error))?;
+            if flow.gives_way(true, now) {
+                silent.push(key);
+            } else {
+                left += 1;
+            }
+        }
+        for key in silent {
+            match established.remove(&key) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(fault(&error)),
+            }
+        }
+        Ok(left)
+    }
 }
 
+/// `None` where the connection is not redirected.
 fn connection(flow: &Flow, is_ipv6: bool) -> Option<Connection> {
+    (!flow.is_direct()).then_some(())?;
     Some(Connection {
         remote: Address::from_words(flow.remote, is_ipv6).into(),
         zone: flow.zone,

@@ -3,14 +3,14 @@
 use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
-use crate::tables::{Prefixes, Tables};
+use crate::tables::{Prefixes, Tables, Targets};
 use aya::maps::{
     Array, ArrayOfMaps, HashMap, InnerMap, LpmTrie, Map, MapData, MapError, PerCpuHashMap, PerCpuValues,
     lpm_trie::Key,
 };
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
-use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target};
+use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target, ZONE_SLOTS};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
@@ -23,6 +23,8 @@ const NO_EXIST: u64 = 1;
 /// The shared tables, writable.
 pub struct Store {
     maps: BTreeMap<&'static str, Map>,
+    /// Where the zones of the last generation redirect to.
+    targets: Option<HashMap<MapData, u32, Target>>,
 }
 
 impl Store {
@@ -32,13 +34,13 @@ impl Store {
             let data = object::open(&pins.tables().join(name))?;
             Ok((*name, Map::from_map_data(data).map_err(|error| Fault::kernel(name, error))?))
         };
-        Ok(Self { maps: SHARED.iter().map(open).collect::<Result<_, Fault>>()? })
+        Ok(Self { maps: SHARED.iter().map(open).collect::<Result<_, Fault>>()?, targets: None })
     }
 
     /// Those of a program of one's own.
     pub fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
         let take = |name: &&'static str| Ok((*name, object::take(ebpf, name)?));
-        Ok(Self { maps: SHARED.iter().map(take).collect::<Result<_, Fault>>()? })
+        Ok(Self { maps: SHARED.iter().map(take).collect::<Result<_, Fault>>()?, targets: None })
     }
 
     /// Another handle on the rules' counters.
@@ -58,8 +60,14 @@ impl Store {
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
     /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
-        let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 2);
-        let next = Active::new(generation, tables.any_enforced, tables.any_return_enforced);
+        let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 3);
+        let flags = [
+            (tables.any_enforced, Active::ENFORCES),
+            (tables.any_return_enforced, Active::ENFORCES_RETURN),
+            (!tables.targets.is_empty(), Active::REDIRECTS),
+        ];
+        let flags = flags.iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag);
+        let next = Active::new(generation, flags);
         self.add_rules(tables)?;
         let slot = next.slot();
         fill_prefixes::<[u8; 4], Subscriber>(
@@ -91,6 +99,7 @@ impl Store {
             ipv6,
         )?;
         let cells = self.fill_cells(slot, tables)?;
+        self.fill_targets(slot, &tables.targets)?;
         self.array()?.set(0, next, 0).map_err(|error| fault("ACTIVE", error))?;
         // Setting a map of maps waits for every packet that is under way (`synchronize_rcu`). None can read the old
         // generation behind this line, so its rules may go, and the next install may overwrite it.
@@ -98,11 +107,6 @@ impl Store {
             .set(slot, &cells, 0)
             .map_err(|error| fault("CELLS", error))?;
         Ok(next)
-    }
-
-    /// To be replaced by the lead: puts these targets, and no others, into force.
-    pub fn set_targets(&mut self, _targets: &std::collections::HashMap<u32, Target>) -> Result<(), Fault> {
-        Ok(())
     }
 
     /// Back to the generation before the last install, whose tables still stand.
@@ -121,6 +125,52 @@ impl Store {
             Ok(inner)
         };
         filled().map_err(|error| fault("CELLS", error))
+    }
+
+    fn fill_targets(&mut self, slot: u32, targets: &Targets) -> Result<(), Fault> {
+        self.add_ports(targets)?;
+        let mut outer = self.generations("TARGETS")?;
+        // Room for all of them: some may be left out now because they do not answer, and come back.
+        let mut filled = || -> Result<_, MapError> {
+            let mut inner = HashMap::<MapData, u32, Target>::create(ZONE_SLOTS, NO_PREALLOC)?;
+            for (zone, target) in targets {
+                inner.insert(zone, target, 0)?;
+            }
+            outer.set(slot, &inner, 0)?;
+            Ok(inner)
+        };
+        self.targets = Some(filled().map_err(|error| fault("TARGETS", error))?);
+        Ok(())
+    }
+
+    /// Changes where the zones of the generation in force redirect to; one without a target resets.
+    pub fn set_targets(&mut self, targets: &Targets) -> Result<(), Fault> {
+        self.add_ports(targets)?;
+        let Some(inner) = &mut self.targets else { return Ok(()) };
+        let mut changed = || -> Result<(), MapError> {
+            for (zone, target) in targets {
+                inner.insert(zone, target, 0)?;
+            }
+            let known = inner.keys().collect::<Result<Vec<u32>, _>>()?;
+            known.iter().filter(|zone| !targets.contains_key(zone)).try_for_each(|zone| inner.remove(zone))
+        };
+        changed().map_err(|error| fault("TARGETS", error))
+    }
+
+    /// Ports stay marked: connections may go on that were redirected to one that no zone has any more.
+    fn add_ports(&mut self, targets: &Targets) -> Result<(), Fault> {
+        let mut words: Array<&mut MapData, u64> =
+            self.map("PORTS")?.try_into().map_err(|error| fault("PORTS", error))?;
+        for port in targets.values().flat_map(|target| [target.ipv4_port, target.ipv6_port]) {
+            if port != 0 {
+                let index = u32::from(port) / u64::BITS;
+                let word = words.get(&index, 0).map_err(|error| fault("PORTS", error))?;
+                words
+                    .set(index, word | 1 << (u32::from(port) % u64::BITS), 0)
+                    .map_err(|error| fault("PORTS", error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Counters of rules that are new; the others keep counting.

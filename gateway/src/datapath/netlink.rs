@@ -1,13 +1,15 @@
-//! One question to rtnetlink: does the interface exist, and what XDP program is on it? (`/sys/class/net` would show the
+//! Questions to rtnetlink: does the interface exist, what XDP program is on it, and what is this node called there? (`/sys/class/net` would show the
 //! network namespace in which it was mounted, not ours.)
 
 use super::attach::XdpMode;
 use super::fault::Fault;
 use aya::programs::loaded_programs;
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use std::net::IpAddr;
 use std::{fmt, io};
 
 /// An interface of our network namespace.
@@ -58,22 +60,79 @@ fn ask(name: &str) -> io::Result<Interface> {
     }
     let mut request = LinkMessage::default();
     request.attributes.push(LinkAttribute::IfName(name.to_owned()));
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST;
-    let mut message = NetlinkMessage::new(header, RouteNetlinkMessage::GetLink(request).into());
-    message.finalize();
-    let mut octets = vec![0; message.buffer_len()];
-    message.serialize(&mut octets);
-
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.send_to(&octets, &SocketAddr::new(0, 0), 0)?;
+    let socket = asked(RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST)?;
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(described(&link)),
         NetlinkPayload::Error(error) => Err(error.to_io()),
         _ => Err(io::Error::other("an answer to another question")),
+    }
+}
+
+/// A socket on which the answer will come.
+fn asked(question: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
+    let mut header = NetlinkHeader::default();
+    header.flags = flags;
+    let mut message = NetlinkMessage::new(header, question.into());
+    message.finalize();
+    let mut octets = vec![0; message.buffer_len()];
+    message.serialize(&mut octets);
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.send_to(&octets, &SocketAddr::new(0, 0), 0)?;
+    Ok(socket)
+}
+
+/// What this node calls itself on an interface: its first address there of each family, or else on any other; what is
+/// valid on one link only (RFC 4291 section 2.5.6) comes last, and must be of that very interface.
+pub fn own_addresses(index: u32) -> io::Result<[Option<IpAddr>; 2]> {
+    let socket =
+        asked(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_REQUEST | NLM_F_DUMP)?;
+    let mut found: Vec<(u8, IpAddr)> = Vec::new();
+    loop {
+        let (answer, _) = socket.recv_from_full()?;
+        let mut rest = answer.as_slice();
+        while !rest.is_empty() {
+            let message =
+                NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
+            let length = (message.header.length as usize).next_multiple_of(4).min(rest.len());
+            rest = &rest[length..];
+            match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) => {
+                    found.extend(ranked(&address, index));
+                }
+                NetlinkPayload::Done(_) => {
+                    found.sort_by_key(|(rank, _)| *rank);
+                    let first =
+                        |ipv6| found.iter().map(|(_, found)| *found).find(|found| found.is_ipv6() == ipv6);
+                    return Ok([first(false), first(true)]);
+                }
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// An address that may be spoken from, and how willingly: the lower the better.
+fn ranked(message: &AddressMessage, index: u32) -> Option<(u8, IpAddr)> {
+    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
+    let address = find(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let address = address.or_else(|| {
+        find(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })?;
+    let here = message.header.index == index;
+    match message.header.scope {
+        AddressScope::Universe => Some((u8::from(!here), address)),
+        AddressScope::Link if here => Some((2, address)),
+        _ => None,
     }
 }
 

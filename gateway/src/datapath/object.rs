@@ -3,8 +3,9 @@
 use super::fault::Fault;
 use super::pins::Pins;
 use aya::maps::{MapData, MapError};
-use aya::programs::Xdp;
+use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use gate25_common::verdict::Direction;
 use std::borrow::Cow;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,21 @@ use std::path::{Path, PathBuf};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
 
 /// Maps that all interfaces share.
-pub(super) const SHARED: [&str; 7] =
-    ["SUBSCRIBERS_V4", "SUBSCRIBERS_V6", "DESTINATIONS_V4", "DESTINATIONS_V6", "CELLS", "ACTIVE", "RULES"];
-/// Maps that each interface has, and that outlive its program.
-pub(super) const OWN: [&str; 3] = ["PASSED", "COUNTS", "ACTIONS"];
+pub(super) const SHARED: [&str; 11] = [
+    "SUBSCRIBERS_V4",
+    "SUBSCRIBERS_V6",
+    "DESTINATIONS_V4",
+    "DESTINATIONS_V6",
+    "CELLS",
+    "TARGETS",
+    "ACTIVE",
+    "RULES",
+    "PORTS",
+    "FLOWS",
+    "HALF_FLOWS",
+];
+/// Maps that each interface has, and that outlive its programs.
+pub(super) const OWN: [&str; 5] = ["PASSED", "COUNTS", "ACTIONS", "FLOW_EVENTS", "GATEWAY"];
 
 /// What the program does with sources of no zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,8 +56,8 @@ pub struct Options<'a> {
     pub log: bool,
 }
 
-/// Loads the program; the kernel has verified it when this returns.
-pub fn load(options: &Options<'_>) -> Result<Ebpf, Fault> {
+/// Loads the programs of these directions, with maps in common; the kernel has verified them when this returns.
+pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fault> {
     let mut loader = EbpfLoader::new();
     let btf = Btf::from_sys_fs().ok();
     let level = if options.log { aya_log_level::INFO } else { aya_log_level::OFF };
@@ -61,7 +73,13 @@ pub fn load(options: &Options<'_>) -> Result<Ebpf, Fault> {
         loader.map_pin_path(name, Cow::<Path>::Owned(path));
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| unloadable(&error))?;
-    program(&mut ebpf)?.load().map_err(|error| Fault::kernel("program", last(&error)))?;
+    for direction in directions {
+        let verified = match direction {
+            Direction::Egress => xdp(&mut ebpf)?.load(),
+            Direction::Return => classifier(&mut ebpf)?.load(),
+        };
+        verified.map_err(|error| Fault::kernel("program", last(&error)))?;
+    }
     Ok(ebpf)
 }
 
@@ -72,15 +90,24 @@ fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> 
     pins.make(&own)?;
     pins.make(&pins.links())?;
     pins.make(&pins.programs())?;
+    pins.make(&pins.return_links())?;
+    pins.make(&pins.return_filters())?;
     let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
     Ok(shared.chain(OWN.iter().map(|name| (*name, own.join(name)))).collect())
 }
 
-/// The XDP program in a loaded object.
-pub fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Fault> {
-    let program =
-        ebpf.program_mut("gate25").ok_or_else(|| Fault::kernel("program", "is not in the object"))?;
-    program.try_into().map_err(|error| Fault::kernel("program", error))
+/// The XDP program in a loaded object: what arrives from subscribers.
+pub fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, Fault> {
+    program(ebpf, "gate25")?.try_into().map_err(|error| Fault::kernel("program", error))
+}
+
+/// The TC program in a loaded object: what leaves toward them.
+pub fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Fault> {
+    program(ebpf, "gate25_return")?.try_into().map_err(|error| Fault::kernel("program", error))
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, Fault> {
+    ebpf.program_mut(name).ok_or_else(|| Fault::kernel(format!("program {name}"), "is not in the object"))
 }
 
 /// A map of a loaded object, by value.

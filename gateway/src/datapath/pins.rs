@@ -91,6 +91,30 @@ impl Pins {
         self.root.join("links")
     }
 
+    /// The links of the way back.
+    #[must_use]
+    pub fn return_links(&self) -> PathBuf {
+        self.root.join("return-links")
+    }
+
+    /// An interface's link of the way back.
+    #[must_use]
+    pub fn return_link(&self, name: &str) -> PathBuf {
+        self.return_links().join(encode(name))
+    }
+
+    /// The programs of the way back that clsact has.
+    #[must_use]
+    pub fn return_filters(&self) -> PathBuf {
+        self.root.join("return-filters")
+    }
+
+    /// An interface's program of the way back, where clsact has it.
+    #[must_use]
+    pub fn return_filter(&self, name: &str) -> PathBuf {
+        self.return_filters().join(encode(name))
+    }
+
     fn abi(&self) -> PathBuf {
         self.root.join(format!("abi{ABI_VERSION}"))
     }
@@ -170,7 +194,7 @@ pub struct Lock {
 fn is_ours(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let abi = name.strip_prefix("abi").is_some_and(|version| version.parse::<u32>().is_ok());
-    abi || name == "links" || name == "programs"
+    abi || ["links", "return-links", "return-filters", "programs"].contains(&name.as_ref())
 }
 
 /// bpffs takes no dot in a name; an interface's name has no colon.

@@ -3,12 +3,12 @@
 use super::fault::Fault;
 use super::object::{self, OWN};
 use super::pins::Pins;
-use aya::maps::{Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::{Ebpf, Pod};
-use gate25_common::abi::{Count, OUTCOMES, Passed, RuleCount, ZoneCounts};
-use gate25_common::verdict::{Action, Decision, Family, Reason};
+use gate25_common::abi::{Count, Gateway, OUTCOMES, Passed, RuleCount, ZONE_SLOTS, ZoneCounts};
+use gate25_common::verdict::{Action, Decision, Direction, Family, FlowEvent, Reason};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// All counters at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub packets: Vec<Row>,
     /// Answers carried out, by interface.
     pub actions: Vec<(String, Action, u64)>,
+    /// What happened to redirected connections, by interface.
+    pub flow_events: Vec<(String, FlowEvent, u64)>,
     /// Rules by number, those never named with zeros.
     pub rules: BTreeMap<u64, RuleCount>,
 }
@@ -26,6 +28,8 @@ pub struct Snapshot {
 pub struct Row {
     /// The interface.
     pub interface: String,
+    /// Arriving from subscribers, or leaving toward them.
+    pub direction: Direction,
     /// The protocol.
     pub family: Family,
     /// The zone's slot.
@@ -42,49 +46,38 @@ pub struct Row {
 
 /// The counters of some interfaces and of all rules, open for reading.
 pub struct Counters {
-    interfaces: Vec<Own>,
+    interfaces: Vec<(String, Own)>,
     rules: PerCpuHashMap<MapData, u64, RuleCount>,
 }
 
-struct Own {
-    name: String,
+/// The maps of an interface.
+pub struct Own {
     passed: PerCpuArray<MapData, Passed>,
     counts: PerCpuArray<MapData, ZoneCounts>,
     actions: PerCpuArray<MapData, u64>,
+    flow_events: PerCpuArray<MapData, u64>,
+    gateway: Array<MapData, Gateway>,
 }
 
 impl Counters {
     /// The pinned ones of these interfaces.
     pub fn pinned<'a>(pins: &Pins, interfaces: impl Iterator<Item = &'a str>) -> Result<Self, Fault> {
-        let open = |path: PathBuf| -> Result<Map, Fault> {
-            Map::from_map_data(object::open(&path)?).map_err(|error| Fault::kernel(path.display(), error))
-        };
-        let own = |name: &str| {
-            let [passed, counts, actions] = OWN.map(|map| pins.interface(name).join(map));
-            Own::new(name, open(passed)?, open(counts)?, open(actions)?)
-        };
-        let rules = open(pins.tables().join("RULES"))?.try_into().map_err(fault)?;
-        Ok(Self { interfaces: interfaces.map(own).collect::<Result<_, _>>()?, rules })
+        let own = |name: &str| Ok((name.to_owned(), Own::pinned(pins, name)?));
+        let rules = open(&pins.tables().join("RULES"))?.try_into().map_err(fault)?;
+        Ok(Self { interfaces: interfaces.map(own).collect::<Result<_, Fault>>()?, rules })
     }
 
     /// Those of a program of one's own, under a name; its rule counters come from `rules`.
-    pub fn of(ebpf: &mut Ebpf, name: &str, rules: MapData) -> Result<Self, Fault> {
-        let [passed, counts, actions] = OWN;
-        let own = Own::new(
-            name,
-            object::take(ebpf, passed)?,
-            object::take(ebpf, counts)?,
-            object::take(ebpf, actions)?,
-        )?;
+    pub(super) fn of(name: &str, own: Own, rules: MapData) -> Result<Self, Fault> {
         let rules = Map::from_map_data(rules).map_err(fault)?.try_into().map_err(fault)?;
-        Ok(Self { interfaces: vec![own], rules })
+        Ok(Self { interfaces: vec![(name.to_owned(), own)], rules })
     }
 
     /// Reads everything. `zones` are the slots to look at.
     pub fn snapshot(&self, zones: impl Iterator<Item = u32> + Clone) -> Result<Snapshot, Fault> {
         let mut snapshot = Snapshot::default();
-        for own in &self.interfaces {
-            own.read(zones.clone(), &mut snapshot).map_err(fault)?;
+        for (name, own) in &self.interfaces {
+            own.read(name, zones.clone(), &mut snapshot).map_err(fault)?;
         }
         for entry in &self.rules {
             let (number, values) = entry.map_err(fault)?;
@@ -98,28 +91,89 @@ impl Counters {
     }
 }
 
+fn open(path: &Path) -> Result<Map, Fault> {
+    Map::from_map_data(object::open(path)?).map_err(|error| Fault::kernel(path.display(), error))
+}
+
 impl Own {
-    fn new(name: &str, passed: Map, counts: Map, actions: Map) -> Result<Self, Fault> {
+    /// The pinned ones of an interface.
+    pub fn pinned(pins: &Pins, name: &str) -> Result<Self, Fault> {
+        let [passed, counts, actions, flow_events, gateway] = OWN.map(|map| pins.interface(name).join(map));
+        Self::new([open(&passed)?, open(&counts)?, open(&actions)?, open(&flow_events)?, open(&gateway)?])
+    }
+
+    /// Those of a program of one's own.
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
+        let [passed, counts, actions, flow_events, gateway] = OWN;
+        let mut take = |name| object::take(ebpf, name);
+        Self::new([take(passed)?, take(counts)?, take(actions)?, take(flow_events)?, take(gateway)?])
+    }
+
+    /// In the order of [`OWN`].
+    fn new([passed, counts, actions, flow_events, gateway]: [Map; OWN.len()]) -> Result<Self, Fault> {
         Ok(Self {
-            name: name.to_owned(),
             passed: passed.try_into().map_err(fault)?,
             counts: counts.try_into().map_err(fault)?,
             actions: actions.try_into().map_err(fault)?,
+            flow_events: flow_events.try_into().map_err(fault)?,
+            gateway: gateway.try_into().map_err(fault)?,
         })
     }
 
-    fn read(&self, zones: impl Iterator<Item = u32>, snapshot: &mut Snapshot) -> Result<(), MapError> {
+    /// Says from which addresses the program speaks in its own name.
+    pub fn name_gateway(&mut self, gateway: Gateway) -> Result<(), Fault> {
+        self.gateway.set(0, gateway, 0).map_err(fault)
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        zones: impl Iterator<Item = u32> + Clone,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), MapError> {
+        for direction in Direction::ALL {
+            self.read_direction(name, *direction, zones.clone(), snapshot)?;
+        }
+        for action in Action::ALL.iter().filter(|action| **action != Action::None) {
+            let count = total(&self.actions.get(&(*action as u32), 0)?, |cpu| *cpu);
+            snapshot.actions.push((name.to_owned(), *action, count));
+        }
+        for event in FlowEvent::ALL {
+            let count = total(&self.flow_events.get(&(*event as u32), 0)?, |cpu| *cpu);
+            snapshot.flow_events.push((name.to_owned(), *event, count));
+        }
+        Ok(())
+    }
+
+    fn read_direction(
+        &self,
+        name: &str,
+        direction: Direction,
+        zones: impl Iterator<Item = u32>,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), MapError> {
+        let row = |family, zone, (decision, reason, enforced), count| Row {
+            interface: name.to_owned(),
+            direction,
+            family,
+            zone,
+            decision,
+            reason,
+            enforced,
+            count,
+        };
         for family in Family::ALL {
-            let passed = self.passed.get(&(*family as u32), 0)?;
+            let place = direction as u32 * Family::ALL.len() as u32 + *family as u32;
+            let passed = self.passed.get(&place, 0)?;
             let count = Count {
                 packets: total(&passed, |cpu| cpu.packets),
                 bytes: total(&passed, |cpu| cpu.bytes),
                 attempts: 0,
             };
-            snapshot.packets.push(self.row(*family, 0, (Decision::Pass, Reason::NotSmtp, false), count));
+            snapshot.packets.push(row(*family, 0, (Decision::Pass, Reason::NotSmtp, false), count));
         }
         for zone in zones {
-            let counts = self.counts.get(&zone, 0)?;
+            let counts = self.counts.get(&(direction as u32 * ZONE_SLOTS + zone), 0)?;
             for (family, of) in [
                 (Family::Ipv4, (|zone| &zone.ipv4) as fn(&ZoneCounts) -> &[Count; OUTCOMES.len()]),
                 (Family::Ipv6, |zone| &zone.ipv6),
@@ -132,26 +186,12 @@ impl Own {
                         attempts: total(&counts, |cpu| of(cpu)[place].attempts),
                     };
                     if count.packets > 0 {
-                        snapshot.packets.push(self.row(family, zone, *outcome, count));
+                        snapshot.packets.push(row(family, zone, *outcome, count));
                     }
                 }
             }
         }
-        for action in [Action::Drop, Action::Reset] {
-            let count = total(&self.actions.get(&(action as u32), 0)?, |cpu| *cpu);
-            snapshot.actions.push((self.name.clone(), action, count));
-        }
         Ok(())
-    }
-
-    fn row(
-        &self,
-        family: Family,
-        zone: u32,
-        (decision, reason, enforced): (Decision, Reason, bool),
-        count: Count,
-    ) -> Row {
-        Row { interface: self.name.clone(), family, zone, decision, reason, enforced, count }
     }
 }
 

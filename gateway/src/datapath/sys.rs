@@ -40,6 +40,15 @@ pub(super) fn link_create(program: BorrowedFd<'_>, interface: u32, flags: u32) -
     bpf(bpf_cmd::BPF_LINK_CREATE, &mut attributes).map(owned)
 }
 
+/// Attaches a TC program to what leaves an interface, behind those that are there (tcx, Linux 6.6).
+pub(super) fn tcx_create(program: BorrowedFd<'_>, interface: u32) -> io::Result<OwnedFd> {
+    let mut attributes = zeroed();
+    attributes.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
+    attributes.link_create.__bindgen_anon_2.target_ifindex = interface;
+    attributes.link_create.attach_type = bpf_attach_type::BPF_TCX_EGRESS as u32;
+    bpf(bpf_cmd::BPF_LINK_CREATE, &mut attributes).map(owned)
+}
+
 /// Replaces a link's program: no packet goes without one.
 pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attributes = zeroed();
@@ -73,7 +82,7 @@ pub(super) fn link(link: BorrowedFd<'_>) -> io::Result<Link> {
     attributes.info.info_len = size_of::<bpf_link_info>() as u32;
     attributes.info.info = &raw mut info as u64;
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
-    // SAFETY: the link is one of XDP, whose part of the union this is.
+    // SAFETY: the link is one of XDP or of tcx, whose parts of the union begin alike.
     Ok(Link { interface: unsafe { info.__bindgen_anon_1.xdp.ifindex }, program: info.prog_id })
 }
 

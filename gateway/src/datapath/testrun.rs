@@ -3,19 +3,28 @@
 use super::fault::Fault;
 use super::install::Store;
 use super::object::{self, Options, Unmanaged};
-use super::snapshot::{Counters, Snapshot};
-use crate::tables::Tables;
+use super::snapshot::{Counters, Own, Snapshot};
+use crate::tables::{Tables, Targets};
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions};
-use gate25_common::abi::Trace;
-use gate25_common::verdict::Verdict;
+use gate25_common::abi::{Gateway, Trace};
+use gate25_common::verdict::{Direction, Verdict};
 
 /// Octets of the shortest frame that the kernel's test-run takes.
 pub const SHORTEST: usize = 14;
 /// As much of a frame as is run: test-run takes little more. No header lies farther back, and what ends there is not
 /// answered, so the rest changes no verdict.
 const LONGEST: usize = 65_536;
+/// The same on the way back, where test-run takes no more than fits into a page with the kernel's own part. The headers
+/// behind it, of which only a chain of IPv6 extension headers has any, are not read.
+const LONGEST_RETURN: usize = 3_520;
+/// What the gateway calls itself where there is no interface: the addresses that stand for a node without one (RFC 7600
+/// section 6, RFC 6666).
+const NOBODY: Gateway = Gateway {
+    ipv4: u64::from_ne_bytes([192, 0, 0, 8, 0, 0, 0, 0]),
+    ipv6: [(0x0100_u64 << 48).to_be(), 1_u64.to_be()],
+};
 
 /// What came of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +65,12 @@ impl Code {
         }
     }
 
-    const fn from_number(number: u32) -> Self {
+    /// `TC_ACT_SHOT` of `linux/pkt_cls.h`; all else that the program returns lets the packet go on.
+    const fn of_classifier(number: u32) -> Self {
+        if number == 2 { Self::Drop } else { Self::Pass }
+    }
+
+    const fn of_xdp(number: u32) -> Self {
         match number {
             0 => Self::Aborted,
             1 => Self::Drop,
@@ -67,7 +81,7 @@ impl Code {
     }
 }
 
-/// A loaded program with maps of its own.
+/// Loaded programs with maps of their own.
 pub struct Runner {
     ebpf: Ebpf,
     store: Store,
@@ -77,29 +91,37 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Loads the program; it has no policy yet.
-    pub fn new(unmanaged: Unmanaged) -> Result<Self, Fault> {
-        Self::load(unmanaged, true)
+    /// Loads the programs of these directions; they have no policy yet.
+    pub fn new(directions: &[Direction], unmanaged: Unmanaged) -> Result<Self, Fault> {
+        Self::load(directions, unmanaged, true)
     }
 
-    /// As `run` loads it: it leaves no verdict behind and limits its answers. To be measured.
-    pub fn unobserved(unmanaged: Unmanaged) -> Result<Self, Fault> {
-        Self::load(unmanaged, false)
+    /// As `run` loads them: they leave no verdict behind and limit their answers. To be measured.
+    pub fn unobserved(directions: &[Direction], unmanaged: Unmanaged) -> Result<Self, Fault> {
+        Self::load(directions, unmanaged, false)
     }
 
-    fn load(unmanaged: Unmanaged, replay: bool) -> Result<Self, Fault> {
-        let mut ebpf = object::load(&Options { unmanaged, replay, ..Options::default() })?;
+    fn load(directions: &[Direction], unmanaged: Unmanaged, replay: bool) -> Result<Self, Fault> {
+        let mut ebpf = object::load(directions, &Options { unmanaged, replay, ..Options::default() })?;
         let mut store = Store::of(&mut ebpf)?;
         let trace =
             object::take(&mut ebpf, "TRACE")?.try_into().map_err(|error| Fault::kernel("TRACE", error))?;
-        let counters = Counters::of(&mut ebpf, "replay", store.rule_counters()?)?;
+        let mut own = Own::of(&mut ebpf)?;
+        own.name_gateway(NOBODY)?;
+        let counters = Counters::of("replay", own, store.rule_counters()?)?;
         Ok(Self { ebpf, store, trace, counters, out: vec![0; LONGEST] })
     }
 
-    /// The program itself.
-    pub fn program(&mut self) -> Result<ProgramFd, Fault> {
+    /// The program of what arrives.
+    pub fn xdp(&mut self) -> Result<ProgramFd, Fault> {
+        let program = object::xdp(&mut self.ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?;
+        program.try_clone().map_err(|error| Fault::kernel("program", error))
+    }
+
+    /// The program of what leaves.
+    pub fn classifier(&mut self) -> Result<ProgramFd, Fault> {
         let program =
-            object::program(&mut self.ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?;
+            object::classifier(&mut self.ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?;
         program.try_clone().map_err(|error| Fault::kernel("program", error))
     }
 
@@ -108,21 +130,30 @@ impl Runner {
         self.store.install(tables).map(drop)
     }
 
-    /// Runs a frame of at least [`SHORTEST`] octets.
-    pub fn run(&mut self, frame: &[u8]) -> Result<Run, Fault> {
-        self.run_in(frame, None)
+    /// Changes where zones redirect to.
+    pub fn set_targets(&mut self, targets: &Targets) -> Result<(), Fault> {
+        self.store.set_targets(targets)
     }
 
-    /// Runs a frame of which only the first octets, at least [`SHORTEST`], are in the linear part, as some drivers leave
-    /// it. Linux 6.18 is the first to do that.
+    /// Runs a frame of at least [`SHORTEST`] octets in a direction whose program was loaded.
+    pub fn run(&mut self, direction: Direction, frame: &[u8]) -> Result<Run, Fault> {
+        self.run_in(direction, frame, None)
+    }
+
+    /// Runs an arriving frame of which only the first octets, at least [`SHORTEST`], are in the linear part, as some
+    /// drivers leave it. Linux 6.18 is the first to do that.
     pub fn run_split(&mut self, frame: &[u8], linear: u32) -> Result<Run, Fault> {
         // `struct xdp_md` of `linux/bpf.h`: data, data_end, data_meta, and three that do not matter.
         let context = [0, linear, 0, 0, 0, 0].map(u32::to_ne_bytes).concat();
-        self.run_in(frame, Some(&context))
+        self.run_in(Direction::Egress, frame, Some(&context))
     }
 
-    fn run_in(&mut self, frame: &[u8], ctx_in: Option<&[u8]>) -> Result<Run, Fault> {
-        let frame = &frame[..frame.len().min(LONGEST)];
+    fn run_in(&mut self, direction: Direction, frame: &[u8], ctx_in: Option<&[u8]>) -> Result<Run, Fault> {
+        let longest = match direction {
+            Direction::Egress => LONGEST,
+            Direction::Return => LONGEST_RETURN,
+        };
+        let frame = &frame[..frame.len().min(longest)];
         let failed = |error: &dyn std::fmt::Display| {
             Fault::kernel(format!("test-run of {} octets", frame.len()), error)
         };
@@ -133,13 +164,18 @@ impl Runner {
             ctx_in,
             ..TestRunOptions::default()
         };
-        let result = object::program(&mut self.ebpf)?
-            .test_run(options)
-            .map_err(|error| failed(&object::last(&error)))?;
+        let result = match direction {
+            Direction::Egress => object::xdp(&mut self.ebpf)?.test_run(options),
+            Direction::Return => object::classifier(&mut self.ebpf)?.test_run(options),
+        };
+        let result = result.map_err(|error| failed(&object::last(&error)))?;
         let trace = self.trace.get(&0, 0).map_err(|error| failed(&error))?;
         Ok(Run {
             verdict: if trace == NOTHING { None } else { trace.verdict() },
-            code: Code::from_number(result.return_value),
+            code: match direction {
+                Direction::Egress => Code::of_xdp(result.return_value),
+                Direction::Return => Code::of_classifier(result.return_value),
+            },
             frame: self.out[..(result.data_size_out as usize).min(LONGEST)].to_vec(),
         })
     }

@@ -7,6 +7,7 @@ use super::pins::Pins;
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use gate25_common::abi::{NO_ZONE, ZONE_ID_LENGTH, ZONE_SLOTS, ZoneCounts};
+use gate25_common::verdict::Direction;
 use std::collections::BTreeMap;
 
 type Id = [u8; ZONE_ID_LENGTH];
@@ -78,9 +79,11 @@ impl Slots {
         for path in self.pins.counts() {
             let map = Map::PerCpuArray(object::open(&path)?);
             let mut counts: PerCpuArray<MapData, ZoneCounts> = map.try_into().map_err(fault)?;
-            let zeros = PerCpuValues::try_from(vec![ZoneCounts::default(); cpus])
-                .map_err(|error| Fault::kernel("processors", error))?;
-            counts.set(slot, zeros, 0).map_err(fault)?;
+            for direction in Direction::ALL {
+                let zeros = PerCpuValues::try_from(vec![ZoneCounts::default(); cpus])
+                    .map_err(|error| Fault::kernel("processors", error))?;
+                counts.set(*direction as u32 * ZONE_SLOTS + slot, zeros, 0).map_err(fault)?;
+            }
         }
         Ok(())
     }

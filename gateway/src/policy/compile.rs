@@ -9,17 +9,19 @@ mod cells;
 mod classes;
 mod rules;
 
-use super::{Mode, Policy};
+use super::{Action, Endpoints, Mode, Policy, ReturnPath, Zone};
 use crate::tables::Tables;
 use cells::{Compiler, Scopes, is_everywhere};
 use classes::{Classes, Sweep};
 use gate25_common::abi::{
-    ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, HAS_ANY, HAS_PAIRS, Subscriber,
+    ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, HAS_ANY, HAS_PAIRS, Subscriber, Target,
 };
+use gate25_common::address::Address;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
-use rules::{active, applies, names};
+use rules::{active, names};
 pub use rules::{next_change, rule_number};
+use std::net::IpAddr;
 
 /// Cells that a policy may need; one that needs more pairs too many listed subscribers with too many destinations.
 pub const MAX_CELLS: usize = 1 << 22;
@@ -87,9 +89,20 @@ pub fn compile(
     let rules = active(policy, clock.wall);
     let mut tables = Tables { rules: names(policy), ..Tables::default() };
     let mode = |zone: usize| if enforce { policy.zones[zone].mode } else { Mode::Monitor };
+    let return_path = |zone: usize| match policy.zones[zone].return_path {
+        ReturnPath::Enforce if !enforce => ReturnPath::Monitor,
+        path => path,
+    };
     for (index, zone) in policy.zones.iter().enumerate() {
         tables.zones.insert(slot_of(index), zone.id.clone());
         tables.any_enforced |= mode(index) == Mode::Enforce;
+        tables.any_return_enforced |= return_path(index) == ReturnPath::Enforce;
+        tables.needs_return |= return_path(index) != ReturnPath::Off;
+        let to = zone.redirects_to();
+        if to != Endpoints::default() {
+            tables.targets.insert(slot_of(index), target(to));
+            tables.needs_return |= mode(index) == Mode::Enforce;
+        }
     }
 
     let scopes = Scopes::new(policy.zones.len(), &rules);
@@ -104,8 +117,7 @@ pub fn compile(
     }
     sweep.run(|prefix, zone, members| {
         let Some(zone) = zone else { return };
-        let members =
-            members.iter().filter(|member| applies(rules[member.rule].zones, zone)).copied().collect();
+        let members = members.iter().filter(|member| rules[member.rule].zones.has(&zone)).copied().collect();
         let class = sources.intern((scopes.of[zone], members), prefix.is_ipv6());
         subscribers.push((prefix, zone, class));
     })?;
@@ -138,8 +150,8 @@ pub fn compile(
             class,
             scope: scopes.of[zone],
             mode: mode(zone) as u8,
-            action: policy.zones[zone].action as u8,
-            return_path: policy.zones[zone].return_path as u8,
+            action: action(&policy.zones[zone], prefix.is_ipv6()) as u8,
+            return_path: return_path(zone) as u8,
             cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
         };
         tables.subscribers.insert(prefix, entry);
@@ -151,6 +163,21 @@ pub fn compile(
         }
     }
     Ok(tables)
+}
+
+/// What blocked connections of a family get: a reset where the zone would redirect them, but has nowhere to.
+fn action(zone: &Zone, ipv6: bool) -> Action {
+    let redirects = matches!(zone.action, Action::Notice | Action::Relay);
+    if redirects && zone.redirects_to().of(ipv6).is_none() { Action::Reset } else { zone.action }
+}
+
+fn target(Endpoints { ipv4, ipv6 }: Endpoints) -> Target {
+    Target {
+        ipv6: ipv6.map_or([0; 2], |to| Address::from(IpAddr::V6(*to.ip())).words()),
+        ipv4: ipv4.map_or([0; 4], |to| to.ip().octets()),
+        ipv4_port: ipv4.map_or(0, |to| to.port()),
+        ipv6_port: ipv6.map_or(0, |to| to.port()),
+    }
 }
 
 fn any(prefix: IpNetwork) -> u32 {

@@ -3,9 +3,11 @@
 //! Each step takes what was written, notes what is wrong, and goes on with something harmless: a policy with a problem
 //! is never used, so only the notes matter then.
 
+mod endpoint;
 mod fields;
 pub mod instant;
 pub mod prefix;
+mod redirect;
 mod rule;
 mod zone;
 
@@ -138,6 +140,9 @@ pub(super) fn validate(
     for source in sources {
         inputs.digest(&source.octets);
         rule::rules(&mut Check { source, report }, &zones, &mut ids, inputs, &mut policy);
+    }
+    if !report.is_refused() {
+        redirect::advise(sources, &policy, report);
     }
     policy
 }

@@ -1,7 +1,7 @@
 //! Which rules win for each pair of classes.
 
 use super::classes::{Classes, Member};
-use super::rules::{Active, applies};
+use super::rules::Active;
 use super::{Clock, MAX_CELLS, MAX_STEPS, TooLarge};
 use crate::policy::Scope;
 use gate25_common::abi::{ANY_IPV4, ANY_IPV6, Cell, CellKey, FOREVER, NO_RULE};
@@ -160,7 +160,7 @@ impl Compiler<'_> {
                 .ok()
                 .map(|place| members[place].length);
         }
-        applies(self.rules[rule].zones, self.scopes.representative[scope as usize]).then_some(0)
+        self.rules[rule].zones.has(&self.scopes.representative[scope as usize]).then_some(0)
     }
 
     /// Who wins: the most specific destination, then the most specific subscriber, then the smallest id.

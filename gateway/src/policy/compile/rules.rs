@@ -36,13 +36,6 @@ pub fn next_change(policy: &Policy, at: Timestamp) -> Option<Timestamp> {
     exceptions.chain(blocks).flatten().filter(|instant| *instant > at).min()
 }
 
-pub(super) fn applies(zones: &Scope<usize>, zone: usize) -> bool {
-    match zones {
-        Scope::Every => true,
-        Scope::Only(zones) => zones.contains(&zone),
-    }
-}
-
 fn listed(scope: &Scope<IpNetwork>) -> Option<&[IpNetwork]> {
     match scope {
         Scope::Every => None,

@@ -1,10 +1,10 @@
 //! The zones: [`document::Zone`](crate::policy::document::Zone) → [`Zone`].
 
 use super::fields::{Role, id, prefixes, word};
-use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most};
+use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most, redirect};
 use crate::policy::document;
 use crate::policy::problem::{Report, Why};
-use crate::policy::{Action, Endpoints, Mode, ReturnPath, Zone};
+use crate::policy::{Action, Mode, ReturnPath, Zone};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -34,15 +34,16 @@ pub(super) fn zones<'a>(
                 "zones",
                 "merge zones that share relays and defaults",
             );
+            let mode = mode(check, &place, written.mode.as_deref());
+            let action = action(check, &place, written.action.as_deref());
             let zone = Zone {
                 id: id(check, &mut ids, &place, written.id.as_deref()),
                 subscribers: subscribers(check, &mut owners, policy, &place, written),
-                mode: word(check, &format!("{place}.mode"), written.mode.as_deref(), MODES)
-                    .unwrap_or(Mode::Monitor),
-                action: action(check, &format!("{place}.action"), written.action.as_deref()),
-                return_path: ReturnPath::Off,
-                relay_to: Endpoints::default(),
-                notice: None,
+                mode: mode.unwrap_or(Mode::Monitor),
+                action: action.unwrap_or(Action::Drop),
+                return_path: return_path(check, &place, written.return_path.as_deref(), mode),
+                relay_to: redirect::relay_to(check, &place, written.relay_to.as_ref(), action),
+                notice: redirect::notice(check, &place, written.notice.as_ref(), action),
             };
             later(check, &place, written);
             if let Some(id) = written.id.as_deref().filter(|id| *id == zone.id && !id.is_empty()) {
@@ -55,16 +56,44 @@ pub(super) fn zones<'a>(
     zones
 }
 
-const MODES: &[(&str, Mode)] = &[("monitor", Mode::Monitor), ("enforce", Mode::Enforce)];
+/// `mode`; `None` where it was refused.
+fn mode(check: &mut Check, place: &str, written: Option<&str>) -> Option<Mode> {
+    let known = [Mode::Monitor, Mode::Enforce].map(|mode| (mode.label(), mode));
+    known_or(check, &format!("{place}.mode"), written, &known, Mode::Monitor)
+}
 
-fn action(check: &mut Check, place: &str, written: Option<&str>) -> Action {
-    const ACTIONS: [Action; 5] = [Action::Drop, Action::Reset, Action::Icmp, Action::Notice, Action::Relay];
-    let action =
-        word(check, place, written, &ACTIONS.map(|action| (action.label(), action))).unwrap_or(Action::Drop);
-    if !matches!(action, Action::Drop | Action::Reset) {
-        check.later(place, Some(action.label()), "write drop or reset for now");
+/// `action`; `None` where it was refused.
+fn action(check: &mut Check, place: &str, written: Option<&str>) -> Option<Action> {
+    let known = [Action::Drop, Action::Reset, Action::Icmp, Action::Notice, Action::Relay]
+        .map(|action| (action.label(), action));
+    known_or(check, &format!("{place}.action"), written, &known, Action::Drop)
+}
+
+/// `return_path`, in a zone of that mode.
+fn return_path(check: &mut Check, place: &str, written: Option<&str>, mode: Option<Mode>) -> ReturnPath {
+    let place = format!("{place}.return_path");
+    let known = [ReturnPath::Off, ReturnPath::Monitor, ReturnPath::Enforce].map(|path| (path.label(), path));
+    let path = word(check, &place, written, &known).unwrap_or(ReturnPath::Off);
+    if (path, mode) == (ReturnPath::Enforce, Some(Mode::Monitor)) {
+        let why =
+            Why::new("enforces in a zone that monitors", "write mode: enforce, or return_path: monitor");
+        check.problem(&place, path.label(), why);
     }
-    action
+    path
+}
+
+/// One of `known` words, or the default where the key was left out; `None` where it was refused.
+fn known_or<T: Copy>(
+    check: &mut Check,
+    place: &str,
+    written: Option<&str>,
+    known: &[(&str, T)],
+    default: T,
+) -> Option<T> {
+    match written {
+        None => (!check.source.is_refused(place)).then_some(default),
+        written => word(check, place, written, known),
+    }
 }
 
 /// The prefixes of a zone, none of which is in another.
@@ -107,17 +136,7 @@ fn subscribers<'a>(
 
 /// What zones may have in later versions.
 fn later(check: &mut Check, place: &str, written: &document::Zone) {
-    const ACTION: &str = "leave it out, and write action: drop or reset for now";
     let at = |key: &str| format!("{place}.{key}");
-    let return_path = word(
-        check,
-        &at("return_path"),
-        written.return_path.as_deref(),
-        &[("off", None), ("monitor", Some("monitor")), ("enforce", Some("enforce"))],
-    );
-    check.later(&at("return_path"), return_path.flatten(), "write off, or leave it out");
-    check.later(&at("relay_to"), written.relay_to.as_ref().map(|_| "(given)"), ACTION);
-    check.later(&at("notice"), written.notice.as_ref().map(|_| "(given)"), ACTION);
     let limit = written.relay_max_new_connections_per_minute.map(|limit| limit.to_string());
     check.later(
         &at("relay_max_new_connections_per_minute"),

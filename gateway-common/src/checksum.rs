@@ -1,0 +1,125 @@
+//! The internet checksum (RFC 1071). The ones' complement sum does not depend on byte order (section 2), so words are added
+//! as they lie.
+
+use crate::address::Address;
+use crate::frame::Bytes;
+
+const STEP: usize = 32;
+
+/// The sum of the octets from `at` to `end`, at most `MOST` of them, added to `start`. `None` where they are not all there.
+#[inline(always)]
+pub fn sum<B: Bytes + ?Sized, const MOST: usize>(
+    frame: &B,
+    at: usize,
+    end: usize,
+    start: u64,
+) -> Option<u64> {
+    let (mut at, mut sum) = (at, start);
+    for _ in 0..MOST / STEP {
+        if at + STEP > end {
+            break;
+        }
+        add::<STEP, B>(frame, &mut at, &mut sum)?;
+    }
+    if at + 16 <= end {
+        add::<16, B>(frame, &mut at, &mut sum)?;
+    }
+    if at + 8 <= end {
+        add::<8, B>(frame, &mut at, &mut sum)?;
+    }
+    if at + 4 <= end {
+        add::<4, B>(frame, &mut at, &mut sum)?;
+    }
+    if at + 2 <= end {
+        add::<2, B>(frame, &mut at, &mut sum)?;
+    }
+    if at < end {
+        add::<1, B>(frame, &mut at, &mut sum)?;
+    }
+    Some(sum)
+}
+
+/// Adds the next `N` octets to the sum, an odd last one as if a zero followed it.
+#[inline(always)]
+fn add<const N: usize, B: Bytes + ?Sized>(frame: &B, at: &mut usize, sum: &mut u64) -> Option<()> {
+    let octets = frame.read::<N>(*at)?;
+    *sum = frame.forget(*sum + words_sum(&octets), u64::MAX);
+    *at = frame.forget((*at + N) as u64, 0x7fff) as usize;
+    Some(())
+}
+
+/// The sum over addresses, length and protocol (RFC 9293 section 3.1, RFC 8200 section 8.1).
+#[inline(always)]
+#[must_use]
+pub fn pseudo_header(one: Address, other: Address, length: u32, protocol: u8) -> u64 {
+    u64::from(length.to_be()) + u64::from(u32::from(protocol).to_be()) + address_sum(one) + address_sum(other)
+}
+
+/// The sum of an address.
+#[inline(always)]
+#[must_use]
+pub const fn address_sum(address: Address) -> u64 {
+    let [high, low] = address.words();
+    (high & 0xffff_ffff) + (high >> 32) + (low & 0xffff_ffff) + (low >> 32)
+}
+
+/// The sum of 32-bit words as they lie, and of what is left behind the last one.
+#[inline(always)]
+#[must_use]
+pub fn words_sum<const N: usize>(octets: &[u8; N]) -> u64 {
+    let (words, rest) = octets.as_chunks();
+    let sum = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    match *rest {
+        [one] => sum + u64::from(u16::from_ne_bytes([one, 0])),
+        [one, two] => sum + u64::from(u16::from_ne_bytes([one, two])),
+        _ => sum,
+    }
+}
+
+/// The ones' complement sum in 16 bits, as it lies in a packet (RFC 1071 section 4.1).
+#[inline(always)]
+#[must_use]
+pub const fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// The checksum `before`, as it lies, of octets whose sum was `old` and is `new` now (RFC 1624 section 3, equation 3).
+#[inline(always)]
+#[must_use]
+pub const fn mended(before: [u8; 2], old: u64, new: u64) -> [u8; 2] {
+    let before = u16::from_ne_bytes(before);
+    (!fold(!before as u64 + !fold(old) as u64 + new)).to_ne_bytes()
+}
+
+/// What a sum gains where octets whose sum was `old` now have `new`, in 16 bits.
+#[inline(always)]
+#[must_use]
+pub const fn difference(old: u64, new: u64) -> u64 {
+    fold(!fold(old) as u64 + new) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 1624 section 4: the case that equation 3 gets right, and the older one did not.
+    #[test]
+    fn the_example_of_rfc_1624() {
+        let word = |word: u16| u64::from(u16::from_ne_bytes(word.to_be_bytes()));
+        assert_eq!(mended([0xdd, 0x2f], word(0x5555), word(0x3285)), [0, 0]);
+    }
+
+    #[test]
+    fn a_sum_is_of_all_octets_and_no_more() {
+        let octets: [u8; 80] = core::array::from_fn(|place| place as u8);
+        for end in 1..=80 {
+            let whole = octets.map(|octet| if usize::from(octet) < end { octet } else { 0 });
+            let sum = sum::<[u8], 96>(&octets, 0, end, 0).map(fold);
+            assert_eq!(sum, Some(fold(words_sum(&whole))), "{end} octets");
+        }
+        assert_eq!(sum::<[u8], 96>(&octets, 0, 81, 0), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! A blocked connection led to another server: the destination is rewritten, and the kernel routes the packet there. The
+//! way back is [`crate::toward::restore`]'s.
+
+use crate::flows::{self, Entry};
+use crate::frame::Linear;
+use crate::lookup::Generation;
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use gate25_common::abi::{Flow, FlowKey};
+use gate25_common::address::Address;
+use gate25_common::answer::is_alone;
+use gate25_common::checksum::{address_sum, mended};
+use gate25_common::flow::opens;
+use gate25_common::frame::Bytes;
+use gate25_common::parse::{SMTP, Segment};
+use gate25_common::verdict::{FlowEvent, Verdict};
+
+/// What became of a packet that the policy wants redirected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Outcome {
+    /// It has another destination now, and may pass.
+    Redirected,
+    /// It cannot be: it is to be reset.
+    Refused,
+    /// It is of no connection that was redirected, or not whole.
+    Stray,
+}
+
+/// Leads the packet to the zone's target.
+#[inline(always)]
+pub(crate) fn forward(
+    frame: &Linear,
+    segment: &Segment,
+    verdict: &Verdict,
+    generation: &Generation,
+) -> Outcome {
+    if !is_alone(frame, segment) || segment.transport + 20 > segment.end {
+        return Outcome::Stray;
+    }
+    let Some(header) = frame.read::<20>(segment.transport) else { return Outcome::Stray };
+    let key = FlowKey::new(segment.subscriber, segment.subscriber_port);
+    // SAFETY: reads a clock.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let entry = flows::find(&key);
+    let target = generation.target(verdict.zone, segment.subscriber.is_ipv6());
+    if !opens(header[13]) {
+        return match entry {
+            Some(entry) => follow(frame, segment, &header, &key, &entry, now),
+            None if target.is_none() => Outcome::Refused,
+            None => stray(),
+        };
+    }
+    let Some((address, port)) = target else { return Outcome::Refused };
+    let mut replaces_established = false;
+    if let Some(Entry { flow, established }) = entry {
+        // SAFETY: an element that was found.
+        let flow = unsafe { &mut *flow };
+        if flow.is_with(segment.remote) {
+            let retransmitted =
+                flow.target == address.words() && flow.target_port == port && !flow.is_closing();
+            if retransmitted {
+                flow.seen = now;
+                return rewrite(frame, segment, &header, address, port);
+            }
+        } else if !flow.gives_way(established, now) {
+            flows::count(FlowEvent::Conflict);
+            return Outcome::Refused;
+        }
+        replaces_established = established;
+    }
+    flows::open(&key, &new(segment, verdict, address, port, now), replaces_established);
+    flows::count(FlowEvent::Opened);
+    rewrite(frame, segment, &header, address, port)
+}
+
+/// A packet that may pass, and is headed for the very server that others are redirected to: at that server a redirected
+/// connection from the same port could not be told from this one. So this one has an entry too, and takes the place of
+/// one that was redirected, whose next packet is then dropped.
+#[inline(always)]
+pub(crate) fn note_direct(frame: &Linear, segment: &Segment, verdict: &Verdict, generation: &Generation) {
+    let Some((address, port)) = generation.target(verdict.zone, segment.subscriber.is_ipv6()) else { return };
+    if address.words() != segment.remote.words() || port != SMTP || segment.transport + 14 > segment.end {
+        return;
+    }
+    let Some(header) = frame.read::<14>(segment.transport) else { return };
+    let key = FlowKey::new(segment.subscriber, segment.subscriber_port);
+    // SAFETY: reads a clock.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    if opens(header[13]) {
+        flows::open(&key, &new(segment, verdict, address, port, now), true);
+    } else if let Some(Entry { flow, .. }) = flows::find(&key) {
+        // SAFETY: an element that was found.
+        let flow = unsafe { &mut *flow };
+        if flow.is_with(segment.remote) {
+            // It stays among those that may give way: only a redirected connection is lost with its entry.
+            let _ = flow.heard_subscriber(header[13], 0, now);
+        }
+    }
+}
+
+#[inline(always)]
+fn new(segment: &Segment, verdict: &Verdict, target: Address, port: u16, now: u64) -> Flow {
+    Flow {
+        remote: segment.remote.words(),
+        target: target.words(),
+        rule: verdict.rule,
+        seen: now,
+        acknowledges: 0,
+        zone: verdict.zone,
+        target_port: port,
+        reason: verdict.reason as u8,
+        action: verdict.action as u8,
+        from_subscriber: 0,
+        from_target: 0,
+        padding: [0; 2],
+    }
+}
+
+/// A packet of a connection that has begun.
+#[inline(always)]
+fn follow(
+    frame: &Linear,
+    segment: &Segment,
+    header: &[u8; 20],
+    key: &FlowKey,
+    entry: &Entry,
+    now: u64,
+) -> Outcome {
+    // SAFETY: an element that was found.
+    let flow = unsafe { &mut *entry.flow };
+    if !flow.is_with(segment.remote) {
+        return stray();
+    }
+    let (target, port) = (Address::from_words(flow.target, segment.subscriber.is_ipv6()), flow.target_port);
+    let acknowledgement = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    let step = flow.heard_subscriber(header[13], acknowledgement, now);
+    match flows::carry_out(step, key, entry) {
+        Some(()) => rewrite(frame, segment, header, target, port),
+        None => Outcome::Refused,
+    }
+}
+
+#[inline(always)]
+fn stray() -> Outcome {
+    flows::count(FlowEvent::Stray);
+    Outcome::Stray
+}
+
+/// Destination address and port, with the checksums that cover them.
+#[inline(always)]
+fn rewrite(frame: &Linear, segment: &Segment, header: &[u8; 20], target: Address, port: u16) -> Outcome {
+    let [to, port] = [&header[2..4], &port.to_be_bytes()].map(|port| [port[0], port[1]]);
+    let sum = |port: [u8; 2], address| u64::from(u16::from_ne_bytes(port)) + address_sum(address);
+    let checksum = mended([header[16], header[17]], sum(to, segment.remote), sum(port, target));
+    let written = || {
+        // The last part first: where it has room, all has.
+        frame.write(segment.transport + 16, checksum)?;
+        frame.write(segment.transport + 2, port)?;
+        if segment.subscriber.is_ipv6() {
+            let [high, low] = target.ipv6_halves();
+            frame.write(segment.network + 24, high)?;
+            frame.write(segment.network + 32, low)
+        } else {
+            let before = frame.read(segment.network + 10)?;
+            let checksum = mended(before, address_sum(segment.remote), address_sum(target));
+            frame.write(segment.network + 10, checksum)?;
+            frame.write(segment.network + 16, target.ipv4_octets())
+        }
+    };
+    match written() {
+        Some(()) => Outcome::Redirected,
+        None => Outcome::Stray,
+    }
+}

@@ -1,0 +1,143 @@
+//! What leaves toward subscribers (TC egress): the answers of redirected connections get back the address that the
+//! subscriber asked for, and packets from port 25 meet the policy.
+
+mod quote;
+mod restore;
+
+use crate::frame::{Linear, Scattered};
+use crate::lookup::Generation;
+use crate::{maps, record};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use gate25_common::answer::{self, TO_FLAGS};
+use gate25_common::decide::decide;
+use gate25_common::frame::Bytes;
+use gate25_common::parse::{LINK_HEADERS, Parsed, Road, SMTP, Segment, parse};
+use gate25_common::verdict::{Direction, Family};
+
+const DIRECTION: Direction = Direction::Return;
+/// `TCX_NEXT` of `linux/bpf.h`: other programs and filters of the interface have their say.
+const PASS: i32 = TC_ACT_UNSPEC;
+const DROP: i32 = TC_ACT_SHOT as i32;
+
+/// From port 25, or from a port that connections are or were redirected to.
+struct Toward;
+
+impl Road for Toward {
+    const DIRECTION: Direction = DIRECTION;
+
+    #[inline(always)]
+    fn concerns(&self, remote_port: u16) -> bool {
+        remote_port == SMTP || is_of_target(remote_port)
+    }
+}
+
+/// Whether a target has, or had, that port.
+#[inline(always)]
+fn is_of_target(port: u16) -> bool {
+    let word = maps::PORTS.get(u32::from(port) >> 6).copied().unwrap_or_default();
+    word >> (port & 63) & 1 == 1
+}
+
+/// Every packet that leaves on the interface.
+#[classifier]
+#[inline(always)]
+pub fn gate25_return(ctx: TcContext) -> i32 {
+    let linear = Linear::of_skb(&ctx);
+    match parse(&linear, &Toward) {
+        Parsed::Smtp(segment) => tcp(&ctx, &segment),
+        Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
+            not_smtp(&ctx, family)
+        }
+        Parsed::Icmp(icmp) => {
+            quote::translate(&ctx, &icmp);
+            not_smtp(&ctx, if icmp.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 })
+        }
+        cut => whole_packet(&ctx, &linear, &cut),
+    }
+}
+
+/// The linear part of the buffer ends too early; the packet may say more.
+#[inline(always)]
+fn whole_packet(ctx: &TcContext, linear: &Linear, cut: &Parsed) -> i32 {
+    let Some(whole) = Scattered::of_skb(ctx, linear) else { return other(ctx, cut) };
+    match parse(&whole, &Toward) {
+        Parsed::Smtp(segment) => tcp(ctx, &segment),
+        parsed => other(ctx, &parsed),
+    }
+}
+
+/// What is no TCP of concern, or cannot be read.
+#[inline(always)]
+fn other(ctx: &TcContext, parsed: &Parsed) -> i32 {
+    match parsed {
+        Parsed::Malformed { .. } => blocked(ctx, parsed),
+        parsed => not_smtp(ctx, parsed.family()),
+    }
+}
+
+#[inline(always)]
+fn not_smtp(ctx: &TcContext, family: Family) -> i32 {
+    record::passed(DIRECTION, family, ctx.len() as usize);
+    PASS
+}
+
+/// TCP from port 25, or from a target's port.
+#[inline(always)]
+fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
+    let linear = &Linear::of_skb(ctx);
+    let segment = &segment.with_forgotten_offsets(linear);
+    let Some(header) = header(ctx, linear, segment) else {
+        // Cut behind its ports: no answer of a target.
+        return if segment.remote_port == SMTP {
+            smtp(ctx, segment, false)
+        } else {
+            not_smtp(ctx, family(segment))
+        };
+    };
+    if is_of_target(segment.remote_port)
+        && let Some(original) = restore::original(segment, &header)
+        && !(original.words() == segment.remote.words() && segment.remote_port == SMTP)
+    {
+        return match restore::write(ctx, segment, original) {
+            Some(()) => not_smtp(ctx, family(segment)),
+            None => DROP,
+        };
+    }
+    if segment.remote_port != SMTP {
+        return not_smtp(ctx, family(segment));
+    }
+    smtp(ctx, segment, answer::is_attempt(&header, segment) && record::is_new(&header, segment))
+}
+
+/// TCP from port 25 that no redirected connection explains.
+#[inline(always)]
+fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
+    let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &Generation::in_force());
+    record::verdict(&verdict, DIRECTION, family(segment), ctx.len() as usize, attempt);
+    if verdict.enforced { DROP } else { PASS }
+}
+
+/// What cannot be read.
+#[inline(always)]
+fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
+    let verdict = decide(malformed, DIRECTION, &Generation::in_force());
+    record::verdict(&verdict, DIRECTION, malformed.family(), ctx.len() as usize, false);
+    if verdict.enforced { DROP } else { PASS }
+}
+
+/// The TCP header as far as its flags.
+#[inline(always)]
+fn header(ctx: &TcContext, linear: &Linear, segment: &Segment) -> Option<[u8; TO_FLAGS]> {
+    let header = match linear.read(segment.transport) {
+        Some(header) => Some(header),
+        None => Scattered::of_skb(ctx, linear).and_then(|whole| whole.read(segment.transport)),
+    };
+    header.filter(|_| segment.transport + TO_FLAGS <= segment.end)
+}
+
+#[inline(always)]
+fn family(segment: &Segment) -> Family {
+    segment.subscriber.family()
+}
