@@ -58,8 +58,8 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
   gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
   gate25 explain --ref 7K3QX2MB
 
-With --ref the running controller says what a notice's reference stands for. Without, it knows the policy alone:
-not `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
+With --ref the running controller says what a notice's reference stands for. Without, it knows the policy alone: not
+`unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
 answers pass.")]
     Explain(Explain),
     /// Greet redirected connections, say why they were blocked, take nothing

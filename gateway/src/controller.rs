@@ -25,7 +25,7 @@ use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use targets::{Targets, usable};
+use targets::Targets;
 use tracing::{error, info, warn};
 
 /// What the loop waits for, besides the passing of time.
@@ -136,12 +136,12 @@ impl Controller {
                 self.recompile();
             }
         }
-        self.mend_targets();
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
             self.glance = Instant::now() + GLANCE;
         }
+        self.mend_targets();
         self.look_at_attachments();
     }
 
@@ -193,12 +193,12 @@ impl Controller {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
         let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
-        let redirects = self.targets.redirects(policy, &slots, &tables.targets);
-        let targets = std::mem::take(&mut tables.targets);
-        tables.targets = usable(&targets, &redirects);
         if tables.needs_return {
             self.open_return_paths()?;
         }
+        let redirects = self.targets.redirects(policy, &slots, &tables.targets);
+        let usable = targets::usable(&tables.targets, &redirects);
+        let targets = std::mem::replace(&mut tables.targets, usable);
         let active = self.store.install(&tables)?;
         if !tables.needs_return
             && let Err(fault) = self.close_return_paths()

@@ -33,10 +33,10 @@ pub struct Status {
     pub reloads_refused: u64,
     /// A line an interface.
     pub interfaces: Vec<Interface>,
-    /// A line a zone and family that redirects, by the policy in force.
-    pub redirects: Vec<Redirect>,
     /// Established connections that are redirected.
     pub flows: usize,
+    /// A line a zone and family that redirects, by the policy in force.
+    pub redirects: Vec<Redirect>,
 }
 
 /// A policy in force.

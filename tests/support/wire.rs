@@ -66,7 +66,7 @@ impl Wire {
             // SAFETY: each message has one part, and the parts outlive the call.
             let sent = unsafe { libc::sendmmsg(self.0.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, 0) };
             ensure!(sent > 0, "cannot send: {}", Error::last_os_error());
-            rest = &mut rest[sent as usize..];
+            rest = &mut rest[sent.unsigned_abs() as usize..];
         }
         Ok(())
     }
