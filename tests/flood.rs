@@ -135,9 +135,9 @@ fn resident(process: u32) -> Result<u64> {
 fn a_flood_costs_nobody_a_connection() -> Result<()> {
     let lab = Lab::new()?;
     let file = policy::write(lab.folder(), &policy(&lab))?;
-    let neighbours: String =
+    let neighbours: Vec<String> =
         SOURCES.map(|last| format!("neigh add 203.0.113.{last} lladdr {NOBODY} dev {INTERFACE}\n")).collect();
-    lab.edge.ip(&neighbours)?;
+    lab.edge.ip(&neighbours.concat())?;
     lab.with_flow_control()?;
     let _responder = responder(&lab, &file)?;
     let gate = Gate::start_with(&lab, &configuration(&lab, &file))?;
