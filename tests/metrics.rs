@@ -27,11 +27,12 @@ const PACKETS: [&str; 7] = ["interface", "direction", "family", "zone", "verdict
 
 /// Section 4 of the contract, but for what comes with later versions: `gate25_events_lost_total`, `gate25_suspects`.
 fn contract() -> BTreeMap<&'static str, (&'static str, BTreeSet<&'static str>)> {
-    let metrics: [(&str, &str, &[&str]); 15] = [
+    let metrics: [(&str, &str, &[&str]); 16] = [
         ("gate25_packets_total", "counter", &PACKETS),
         ("gate25_bytes_total", "counter", &PACKETS),
         ("gate25_attempts_total", "counter", &PACKETS),
         ("gate25_actions_total", "counter", &["interface", "action"]),
+        ("gate25_flow_events_total", "counter", &["interface", "event"]),
         ("gate25_rule_packets_total", "counter", &["rule", "kind"]),
         ("gate25_rule_attempts_total", "counter", &["rule", "kind"]),
         ("gate25_rule_until_timestamp_seconds", "gauge", &["rule"]),

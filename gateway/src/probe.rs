@@ -48,8 +48,12 @@ pub struct Pace {
     pub notice: Duration,
     /// From one probe of a relay to the next; a mail server logs each.
     pub relay: Duration,
-    /// What connecting may take, and the greeting as well.
+    /// From a probe that failed for the first time to the next.
+    pub again: Duration,
+    /// What connecting may take, and the greeting of a responder.
     pub patience: Duration,
+    /// What the greeting of a relay may take: some wait for clients that talk too soon.
+    pub relay_patience: Duration,
 }
 
 impl Default for Pace {
@@ -57,7 +61,9 @@ impl Default for Pace {
         Self {
             notice: Duration::from_secs(1),
             relay: Duration::from_secs(10),
+            again: Duration::from_secs(1),
             patience: Duration::from_secs(1),
+            relay_patience: Duration::from_secs(8),
         }
     }
 }
@@ -104,7 +110,7 @@ async fn watch(probe: Probe, pace: Pace, report: Arc<Report>) {
     let (mut reported, mut failures) = (None, 0);
     loop {
         every.tick().await;
-        let is_up = match once(probe, pace.patience).await {
+        let is_up = match once(probe, pace).await {
             Ok(()) => {
                 failures = 0;
                 true
@@ -113,6 +119,7 @@ async fn watch(probe: Probe, pace: Pace, report: Arc<Report>) {
                 failures += 1;
                 // One that is lost on the way is no failure yet; that nobody listens is sure.
                 if failures < 2 && error.kind() != ErrorKind::ConnectionRefused {
+                    every.reset_after(pace.again);
                     continue;
                 }
                 false
@@ -125,8 +132,12 @@ async fn watch(probe: Probe, pace: Pace, report: Arc<Report>) {
     }
 }
 
-async fn once(probe: Probe, patience: Duration) -> io::Result<()> {
-    let mut stream = timeout(patience, TcpStream::connect(probe.address)).await??;
+async fn once(probe: Probe, pace: Pace) -> io::Result<()> {
+    let patience = match probe.kind {
+        Kind::Notice => pace.patience,
+        Kind::Relay => pace.relay_patience,
+    };
+    let mut stream = timeout(pace.patience, TcpStream::connect(probe.address)).await??;
     let mut greeting = Vec::new();
     let complete = timeout(patience, read_greeting(&mut stream, &mut greeting)).await;
     if !greeting.starts_with(probe.kind.greeting()) || !greeting.contains(&b'\n') {
@@ -138,7 +149,7 @@ async fn once(probe: Probe, patience: Duration) -> io::Result<()> {
             stream.write_all(b"QUIT\r\n").await?;
             tokio::io::copy(&mut stream.take(MAX_GREETING as u64), &mut tokio::io::sink()).await
         };
-        let _ = timeout(patience, farewell).await;
+        let _ = timeout(pace.patience, farewell).await;
     }
     Ok(())
 }

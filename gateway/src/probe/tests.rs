@@ -9,7 +9,9 @@ const SOON: Duration = Duration::from_secs(10);
 const PACE: Pace = Pace {
     notice: Duration::from_millis(20),
     relay: Duration::from_millis(20),
+    again: Duration::from_millis(20),
     patience: Duration::from_millis(200),
+    relay_patience: Duration::from_millis(200),
 };
 
 /// A prober on a runtime of its own, and what it reports.
@@ -71,6 +73,27 @@ fn what_greets_as_it_should_is_up() {
     }
 }
 
+/// Some mail servers make strangers wait; a responder has no reason to.
+#[test]
+fn a_relay_may_take_its_time() {
+    for (kind, wanted) in [(Kind::Relay, true), (Kind::Notice, false)] {
+        let (listener, address) = listener();
+        thread::spawn(move || {
+            let mut clients = Vec::new();
+            for mut stream in listener.incoming().flatten() {
+                thread::sleep(Duration::from_millis(400));
+                let words = if kind == Kind::Relay { "220 late\r\n" } else { "554 late\r\n" };
+                let _ = stream.write_all(words.as_bytes());
+                clients.push(stream);
+            }
+        });
+        let (mut prober, reports) = prober(Pace { relay_patience: SOON, ..PACE });
+        let probe = Probe { address, kind };
+        prober.follow(&HashSet::from([probe]));
+        assert_eq!(reports.recv_timeout(SOON), Ok((probe, wanted)), "{kind:?}");
+    }
+}
+
 /// A greeting that has not ended is not interrupted: postscreen and its like would take that for a spammer's haste.
 #[test]
 fn no_word_before_the_greeting_has_ended() {
@@ -115,7 +138,8 @@ fn a_dead_target_delays_no_other_and_nothing_is_said_twice() {
     let (silent, dead) = listener();
     let (alive, address) = listener();
     let heard = server(alive, "554 no\r\n");
-    let (mut prober, reports) = prober(Pace { patience: Duration::from_hours(1), ..PACE });
+    let (mut prober, reports) =
+        prober(Pace { patience: Duration::from_hours(1), relay_patience: Duration::from_hours(1), ..PACE });
     let [dead, probe] = [dead, address].map(|address| Probe { address, kind: Kind::Notice });
     prober.follow(&HashSet::from([dead, probe]));
     assert_eq!(reports.recv_timeout(SOON), Ok((probe, true)));
