@@ -110,12 +110,15 @@ pub struct Icmp {
 }
 
 impl Segment {
-    /// The same segment with its offsets forgotten, see [`Bytes::forget`].
+    /// The same segment with its offsets and its family forgotten, see [`Bytes::forget`].
     #[inline(always)]
     #[must_use]
-    pub fn with_forgotten_offsets<B: Bytes>(self, frame: &B) -> Self {
+    pub fn forgotten<B: Bytes>(self, frame: &B) -> Self {
         let forget = |offset| frame.forget(offset as u64, MAX_OFFSET) as usize;
+        let is_ipv6 = frame.forget(u64::from(self.subscriber.is_ipv6()), 1) != 0;
         Self {
+            subscriber: Address::from_words(self.subscriber.words(), is_ipv6),
+            remote: Address::from_words(self.remote.words(), is_ipv6),
             pppoe: forget(self.pppoe),
             network: forget(self.network),
             transport: forget(self.transport),

@@ -5,16 +5,15 @@ mod redirect;
 mod reset;
 
 use crate::frame::Linear;
+use crate::judged::Judged;
 use crate::lookup::Generation;
 use crate::maps;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::XdpContext;
-use gate25_common::answer;
-use gate25_common::flow::opens;
-use gate25_common::frame::Bytes;
+use gate25_common::answer::{self, Reset};
 use gate25_common::parse::Segment;
-use gate25_common::verdict::{Action, Verdict};
+use gate25_common::verdict::Action;
 use redirect::Outcome;
 
 /// Hops that an answer may take.
@@ -30,55 +29,48 @@ pub(crate) fn act(
     ctx: &XdpContext,
     frame: &Linear,
     segment: &Segment,
-    verdict: Verdict,
+    judged: Judged,
     generation: &Generation,
-) -> (Verdict, u32) {
-    let silent = Verdict { action: Action::Drop, ..verdict };
-    if verdict.action as u8 == Action::None as u8 {
+) -> (Judged, u32) {
+    if judged.passes() {
         if generation.redirects() {
-            redirect::note_direct(frame, segment, &verdict, generation);
+            redirect::note_direct(frame, segment, &judged, generation);
         }
-        return (verdict, XDP_PASS);
+        return (judged, XDP_PASS);
     }
-    if !verdict.enforced {
-        // Nobody sees this action but `replay`; others are spared the checksum.
-        let possible = maps::REPLAY.load() == 0 || could(frame, segment, verdict.action);
-        return (if possible { verdict } else { silent }, XDP_PASS);
-    }
-    let mut verdict = verdict;
-    if matches!(verdict.action, Action::Notice | Action::Relay) {
-        match redirect::forward(frame, segment, &verdict, generation) {
-            Outcome::Redirected => return (verdict, XDP_PASS),
-            Outcome::Refused => verdict.action = Action::Reset,
-            Outcome::Stray => verdict.action = Action::Drop,
-        }
-    }
-    if matches!(verdict.action, Action::Reset | Action::Icmp)
-        && let Some(answer) = answer::reset(frame, segment)
-        && allowed()
-    {
-        let written = if verdict.action as u8 == Action::Icmp as u8 {
-            icmp::write(ctx, frame, segment)
+    let mut judged = judged;
+    if judged.is(Action::Notice, Action::Relay) {
+        let outcome = if judged.enforced() {
+            redirect::forward(frame, segment, &judged, generation)
         } else {
-            reset::write(ctx, frame, segment, answer)
+            redirect::would(frame, segment)
         };
-        if written.is_some() {
-            return (verdict, XDP_TX);
+        match outcome {
+            Outcome::Redirected => return (judged, XDP_PASS),
+            Outcome::Refused => judged = judged.with(Action::Reset, frame),
+            Outcome::Stray => judged = judged.with(Action::Drop, frame),
         }
     }
-    (silent, XDP_DROP)
+    // Of what is not carried out nobody sees the action but `replay`; others are spared the checksum.
+    if judged.is(Action::Reset, Action::Icmp) && (judged.enforced() || maps::REPLAY.load() != 0) {
+        match answer::reset(frame, segment) {
+            Some(_) if !judged.enforced() => {}
+            Some(answer) if allowed() && write(ctx, frame, segment, &judged, answer).is_some() => {
+                return (judged, XDP_TX);
+            }
+            _ => judged = judged.with(Action::Drop, frame),
+        }
+    }
+    (judged, if judged.enforced() { XDP_DROP } else { XDP_PASS })
 }
 
-/// Whether the action could be carried out, were it to be.
+/// Turns the packet into its answer.
 #[inline(always)]
-fn could(frame: &Linear, segment: &Segment, action: Action) -> bool {
-    match action {
-        Action::Reset | Action::Icmp => answer::reset(frame, segment).is_some(),
-        Action::Notice | Action::Relay => {
-            let flags = frame.read::<14>(segment.transport).map(|header| header[13]);
-            answer::is_alone(frame, segment) && flags.is_some_and(opens)
-        }
-        _ => true,
+fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment, judged: &Judged, answer: Reset) -> Option<()> {
+    if judged.action() == Action::Icmp as u8 {
+        icmp::write(ctx, frame, segment)
+    } else {
+        reset::write(ctx, frame, segment, answer)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::act::act;
 use crate::frame::{Linear, Whole};
+use crate::judged::Judged;
 use crate::lookup::Generation;
 use crate::record;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
@@ -67,12 +68,12 @@ fn not_smtp(linear: &Linear, family: Family) -> u32 {
 fn smtp(ctx: &XdpContext, segment: &Segment) -> u32 {
     let linear = &Linear::of_xdp(ctx);
     let bytes = linear.length();
-    let segment = &segment.with_forgotten_offsets(linear);
+    let segment = &segment.forgotten(linear);
     let attempt = is_new_attempt(ctx, linear, segment);
     let generation = Generation::in_force();
     let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &generation);
-    let (verdict, code) = act(ctx, linear, segment, verdict, &generation);
-    record::verdict(&verdict, DIRECTION, segment.subscriber.family(), bytes, attempt);
+    let (judged, code) = act(ctx, linear, segment, Judged::new(&verdict, linear), &generation);
+    record::verdict(&judged, DIRECTION, segment.subscriber.family(), bytes, attempt);
     info!(ctx, "port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
     code
 }
@@ -94,6 +95,6 @@ fn is_new_attempt(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> bool 
 #[inline(always)]
 fn blocked(linear: &Linear, malformed: &Parsed) -> u32 {
     let verdict = decide(malformed, DIRECTION, &Generation::in_force());
-    record::verdict(&verdict, DIRECTION, malformed.family(), linear.length(), false);
+    record::verdict(&Judged::new(&verdict, linear), DIRECTION, malformed.family(), linear.length(), false);
     if verdict.enforced { XDP_DROP } else { XDP_PASS }
 }

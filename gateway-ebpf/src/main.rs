@@ -20,6 +20,7 @@ mod act;
 mod egress;
 mod flows;
 mod frame;
+mod judged;
 mod lookup;
 mod maps;
 mod record;

@@ -1,10 +1,11 @@
 //! Counts what was decided: the one place, and every packet comes through it once.
 
+use crate::judged::Judged;
 use crate::maps;
-use gate25_common::abi::{NO_RULE, ZONE_SLOTS, outcome};
+use gate25_common::abi::{NO_RULE, ZONE_SLOTS};
 use gate25_common::answer::TO_FLAGS;
 use gate25_common::parse::Segment;
-use gate25_common::verdict::{Direction, Family, Verdict};
+use gate25_common::verdict::{Direction, Family};
 
 /// A packet that is not SMTP.
 #[inline(always)]
@@ -21,24 +22,26 @@ pub(crate) fn passed(direction: Direction, family: Family, bytes: usize) {
 
 /// A verdict.
 #[inline(always)]
-pub(crate) fn verdict(verdict: &Verdict, direction: Direction, family: Family, bytes: usize, attempt: bool) {
+pub(crate) fn verdict(judged: &Judged, direction: Direction, family: Family, bytes: usize, attempt: bool) {
     let attempt = u64::from(attempt);
-    if let Some(zone) = maps::COUNTS.get_ptr_mut(direction as u32 * ZONE_SLOTS + verdict.zone) {
-        // SAFETY: as above; family and outcome are within the array's bounds by their types.
+    if let Some(zone) = maps::COUNTS.get_ptr_mut(direction as u32 * ZONE_SLOTS + judged.zone) {
+        // SAFETY: as above.
         unsafe {
             let row = match family {
                 Family::Ipv4 => &mut (*zone).ipv4,
                 Family::Ipv6 => &mut (*zone).ipv6,
                 Family::Other => &mut (*zone).other,
             };
-            let count = &mut row[outcome(verdict)];
-            count.packets += 1;
-            count.bytes += bytes as u64;
-            count.attempts += attempt;
+            // There is always one.
+            if let Some(count) = row.get_mut(judged.outcome()) {
+                count.packets += 1;
+                count.bytes += bytes as u64;
+                count.attempts += attempt;
+            }
         }
     }
-    if verdict.rule != NO_RULE
-        && let Some(count) = maps::RULES.get_ptr_mut(verdict.rule)
+    if judged.rule != NO_RULE
+        && let Some(count) = maps::RULES.get_ptr_mut(judged.rule)
     {
         // SAFETY: an element of a per-CPU hash, removed only when no packet can name the rule any more.
         unsafe {
@@ -46,8 +49,8 @@ pub(crate) fn verdict(verdict: &Verdict, direction: Direction, family: Family, b
             (*count).attempts += attempt;
         }
     }
-    if verdict.enforced
-        && let Some(count) = maps::ACTIONS.get_ptr_mut(verdict.action as u32)
+    if judged.enforced()
+        && let Some(count) = maps::ACTIONS.get_ptr_mut(judged.action().into())
     {
         // SAFETY: an element of a per-CPU array.
         unsafe { *count += 1 };
@@ -56,7 +59,7 @@ pub(crate) fn verdict(verdict: &Verdict, direction: Direction, family: Family, b
         && let Some(trace) = maps::TRACE.get_ptr_mut(0)
     {
         // SAFETY: replay runs one packet at a time.
-        unsafe { *trace = (*verdict).into() };
+        unsafe { *trace = judged.trace() };
     }
 }
 

@@ -5,6 +5,7 @@ mod quote;
 mod restore;
 
 use crate::frame::{Linear, Scattered};
+use crate::judged::Judged;
 use crate::lookup::Generation;
 use crate::{maps, record};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
@@ -87,7 +88,7 @@ fn not_smtp(ctx: &TcContext, family: Family) -> i32 {
 #[inline(always)]
 fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
     let linear = &Linear::of_skb(ctx);
-    let segment = &segment.with_forgotten_offsets(linear);
+    let segment = &segment.forgotten(linear);
     let Some(header) = header(ctx, linear, segment) else {
         // Cut behind its ports: no answer of a target.
         return if segment.remote_port == SMTP {
@@ -115,7 +116,8 @@ fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
 #[inline(always)]
 fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
     let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &Generation::in_force());
-    record::verdict(&verdict, DIRECTION, family(segment), ctx.len() as usize, attempt);
+    let judged = Judged::new(&verdict, &Linear::of_skb(ctx));
+    record::verdict(&judged, DIRECTION, family(segment), ctx.len() as usize, attempt);
     if verdict.enforced { DROP } else { PASS }
 }
 
@@ -123,7 +125,8 @@ fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
 #[inline(always)]
 fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
     let verdict = decide(malformed, DIRECTION, &Generation::in_force());
-    record::verdict(&verdict, DIRECTION, malformed.family(), ctx.len() as usize, false);
+    let judged = Judged::new(&verdict, &Linear::of_skb(ctx));
+    record::verdict(&judged, DIRECTION, malformed.family(), ctx.len() as usize, false);
     if verdict.enforced { DROP } else { PASS }
 }
 

@@ -3,7 +3,9 @@
 
 use crate::flows::{self, Entry};
 use crate::frame::Linear;
+use crate::judged::Judged;
 use crate::lookup::Generation;
+use crate::maps;
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use gate25_common::abi::{Flow, FlowKey};
 use gate25_common::address::Address;
@@ -12,7 +14,7 @@ use gate25_common::checksum::{address_sum, mended};
 use gate25_common::flow::opens;
 use gate25_common::frame::Bytes;
 use gate25_common::parse::{SMTP, Segment};
-use gate25_common::verdict::{FlowEvent, Verdict};
+use gate25_common::verdict::FlowEvent;
 
 /// What became of a packet that the policy wants redirected.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub(crate) enum Outcome {
 pub(crate) fn forward(
     frame: &Linear,
     segment: &Segment,
-    verdict: &Verdict,
+    judged: &Judged,
     generation: &Generation,
 ) -> Outcome {
     if !is_alone(frame, segment) || segment.transport + 20 > segment.end {
@@ -42,7 +44,7 @@ pub(crate) fn forward(
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     let entry = flows::find(&key);
-    let target = generation.target(verdict.zone, segment.subscriber.is_ipv6());
+    let target = generation.target(judged.zone, segment.subscriber.is_ipv6());
     if !opens(header[13]) {
         return match entry {
             Some(entry) => follow(frame, segment, &header, &key, &entry, now),
@@ -68,7 +70,7 @@ pub(crate) fn forward(
         }
         replaces_established = established;
     }
-    flows::open(&key, &new(segment, verdict, address, port, now), replaces_established);
+    flows::open(&key, &new(segment, judged, address, port, now), replaces_established);
     flows::count(FlowEvent::Opened);
     rewrite(frame, segment, &header, address, port)
 }
@@ -77,8 +79,8 @@ pub(crate) fn forward(
 /// connection from the same port could not be told from this one. So this one has an entry too, and takes the place of
 /// one that was redirected, whose next packet is then dropped.
 #[inline(always)]
-pub(crate) fn note_direct(frame: &Linear, segment: &Segment, verdict: &Verdict, generation: &Generation) {
-    let Some((address, port)) = generation.target(verdict.zone, segment.subscriber.is_ipv6()) else { return };
+pub(crate) fn note_direct(frame: &Linear, segment: &Segment, judged: &Judged, generation: &Generation) {
+    let Some((address, port)) = generation.target(judged.zone, segment.subscriber.is_ipv6()) else { return };
     if address.words() != segment.remote.words() || port != SMTP || segment.transport + 14 > segment.end {
         return;
     }
@@ -87,7 +89,7 @@ pub(crate) fn note_direct(frame: &Linear, segment: &Segment, verdict: &Verdict, 
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     if opens(header[13]) {
-        flows::open(&key, &new(segment, verdict, address, port, now), true);
+        flows::open(&key, &new(segment, judged, address, port, now), true);
     } else if let Some(Entry { flow, .. }) = flows::find(&key) {
         // SAFETY: an element that was found.
         let flow = unsafe { &mut *flow };
@@ -99,20 +101,32 @@ pub(crate) fn note_direct(frame: &Linear, segment: &Segment, verdict: &Verdict, 
 }
 
 #[inline(always)]
-fn new(segment: &Segment, verdict: &Verdict, target: Address, port: u16, now: u64) -> Flow {
+fn new(segment: &Segment, judged: &Judged, target: Address, port: u16, now: u64) -> Flow {
     Flow {
         remote: segment.remote.words(),
         target: target.words(),
-        rule: verdict.rule,
+        rule: judged.rule,
         seen: now,
         acknowledges: 0,
-        zone: verdict.zone,
+        zone: judged.zone,
         target_port: port,
-        reason: verdict.reason as u8,
-        action: verdict.action as u8,
+        reason: judged.reason(),
+        action: judged.action(),
         from_subscriber: 0,
         from_target: 0,
         padding: [0; 2],
+    }
+}
+
+/// What would become of a packet, were the zone to enforce: connections are not followed, so that only the first packet
+/// is known to be of one. Nobody sees this but `replay`.
+#[inline(always)]
+pub(crate) fn would(frame: &Linear, segment: &Segment) -> Outcome {
+    let opens = || frame.read::<14>(segment.transport).is_some_and(|header| opens(header[13]));
+    if maps::REPLAY.load() == 0 || (is_alone(frame, segment) && opens()) {
+        Outcome::Redirected
+    } else {
+        Outcome::Stray
     }
 }
 
