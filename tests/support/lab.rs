@@ -146,6 +146,13 @@ impl Lab {
         Ok(SecondInterface { host, _pass: pass })
     }
 
+    /// From now on the servers and the edge send frames to each other as a cable carries them, as on the subscribers' side
+    /// from the beginning; instead of super-packets with unfinished checksums.
+    pub fn plain_servers(&self) -> Result<()> {
+        let servers = [&self.relay, &self.university, &self.stranger].map(|host| &host.namespace);
+        servers.into_iter().chain([&self.edge]).try_for_each(|end| topology::plain_frames(end, "eth0"))
+    }
+
     /// A folder for files, removed with the lab.
     #[must_use]
     pub fn folder(&self) -> &Path {
