@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// `nobody` of every Debian: whose the mailbox is.
 const OWNER: u32 = 65534;
 
+/// Where Debian has the program that starts all others.
+const MASTER: &str = "/usr/lib/postfix/sbin/master";
+
 /// What it needs of Debian's services, none of them in a chroot; mail comes in at one more port.
 const SERVICES: &str = "\
 smtp     inet  n - n - - smtpd
@@ -46,6 +49,10 @@ scache   unix  - - n - 1 scache
 postlog  unix-dgram n - n - 1 postlogd
 ";
 
+/// The folders of its queue, which are its user's.
+const QUEUES: &str =
+    "active bounce corrupt defer deferred flush hold incoming maildrop private public saved trace";
+
 /// A running Postfix, of whose mail all that it takes itself is in one mailbox; killed when dropped.
 #[derive(Debug)]
 pub struct Postfix<'lab> {
@@ -60,13 +67,16 @@ impl<'lab> Postfix<'lab> {
     /// does what more lines of main.cf say.
     pub fn start(lab: &Lab, host: &'lab Host, domains: &str, settings: &str) -> Result<Self> {
         let folder = lab.folder().join(format!("postfix-{}", host.name));
-        for part in ["etc", "queue", "data", "mail"] {
+        for part in ["etc", "mail", "queue/pid"] {
             fs::create_dir_all(folder.join(part))?;
         }
         chown(folder.join("mail"), Some(OWNER), Some(OWNER))?;
         let user =
             User::from_name("postfix")?.context("postfix: no such user (cargo xtask setup makes it)")?;
-        chown(folder.join("data"), Some(user.uid.as_raw()), None)?;
+        for part in QUEUES.split(' ').map(|queue| format!("queue/{queue}")).chain(["data".to_owned()]) {
+            fs::create_dir(folder.join(&part))?;
+            chown(folder.join(&part), Some(user.uid.as_raw()), None)?;
+        }
         let (name, here) = (host.name, folder.display());
         fs::write(
             folder.join("etc/main.cf"),
@@ -101,12 +111,13 @@ virtual_gid_maps = static:{OWNER}
         )?;
         fs::write(folder.join("etc/master.cf"), SERVICES)?;
 
-        // In the foreground the master is our child, and its own children end with it.
-        let mut command = Command::new(program("postfix")?);
-        command.arg("-c").arg(folder.join("etc")).arg("start-fg");
+        // Without `postfix start`, whose checks take seconds, the master is our child, and its own children end with it.
+        let mut command = Command::new(MASTER);
+        command.arg("-c").arg(folder.join("etc"));
         let output = File::create(folder.join("output"))?;
         command.stdout(output.try_clone()?).stderr(output);
-        let master = host.namespace.spawn(command)?;
+        let master =
+            host.namespace.spawn(command).context("is Postfix there? (cargo xtask setup installs it)")?;
         let mut postfix = Self { namespace: &host.namespace, folder, messages: AtomicU32::new(0), master };
         postfix.started()?;
         Ok(postfix)
