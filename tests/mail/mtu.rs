@@ -30,9 +30,9 @@ fn path_mtu(lab: &Lab, to: IpAddr) -> Result<Option<u32>> {
 #[test]
 fn a_narrow_link_behind_the_gate_is_found() -> Result<()> {
     let lab = Lab::new()?;
+    let (relay, postfix) = (receiver(&lab, &lab.relay)?, sender(&lab)?);
     // The errors quote another port, too, than the client's.
     let gate = gate(&lab, &RELAY.replace(":25\"", ":2525\""))?;
-    let (relay, postfix) = (receiver(&lab, &lab.relay)?, sender(&lab)?);
     wait_redirect(&gate, "relay", true)?;
     lab.edge.ip(&format!("link set eth0 mtu {MTU}\n"))?;
     for (family, address) in FAMILIES.into_iter().zip(lab.stranger.addresses()) {

@@ -33,8 +33,9 @@ fn mail_to_the_approved_relay_arrives() -> Result<()> {
 #[test]
 fn mail_to_a_stranger_is_led_to_the_relay() -> Result<()> {
     let lab = Lab::new()?;
-    let gate = gate(&lab, RELAY)?;
+    // Before the gate, which asks a relay only every ten seconds.
     let (relay, postfix) = (receiver(&lab, &lab.relay)?, sender(&lab)?);
+    let gate = gate(&lab, RELAY)?;
     let stranger = receiver(&lab, &lab.stranger)?;
     wait_redirect(&gate, "relay", true)?;
     for (family, address) in FAMILIES.into_iter().zip(lab.stranger.addresses()) {
@@ -60,8 +61,8 @@ fn mail_to_a_stranger_is_led_to_the_relay() -> Result<()> {
 #[test]
 fn ten_megabytes_arrive_whole() -> Result<()> {
     let lab = Lab::new()?;
-    let gate = gate(&lab, RELAY)?;
     let (relay, postfix) = (receiver(&lab, &lab.relay)?, sender(&lab)?);
+    let gate = gate(&lab, RELAY)?;
     wait_redirect(&gate, "relay", true)?;
     for offloads in ["on", "off"] {
         if offloads == "off" {
@@ -92,7 +93,6 @@ fn ten_megabytes_arrive_whole() -> Result<()> {
 #[test]
 fn ten_megabytes_come_back_whole() -> Result<()> {
     let lab = Lab::new()?;
-    let gate = gate(&lab, RELAY)?;
     let text = format!("220 relay.example\r\n{}", message("a", "b", 10_000_000));
     let listener = lab.relay.namespace.run(|| TcpListener::bind(("::", 25)))?;
     let words = text.clone();
@@ -103,6 +103,7 @@ fn ten_megabytes_come_back_whole() -> Result<()> {
             thread::spawn(move || client.write_all(words.as_bytes()));
         }
     });
+    let gate = gate(&lab, RELAY)?;
     wait_redirect(&gate, "relay", true)?;
     for offloads in ["on", "off"] {
         if offloads == "off" {
