@@ -2,6 +2,7 @@
 
 mod command;
 mod dialogue;
+mod lab;
 mod limits;
 mod many;
 mod support;

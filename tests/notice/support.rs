@@ -120,7 +120,7 @@ impl Client {
         Self::of(TcpStream::connect(server)?)
     }
 
-    fn of(stream: TcpStream) -> Result<Self> {
+    pub(crate) fn of(stream: TcpStream) -> Result<Self> {
         stream.set_read_timeout(Some(SOON))?;
         stream.set_write_timeout(Some(SOON))?;
         Ok(Self(BufReader::new(stream)))

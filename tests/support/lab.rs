@@ -13,6 +13,7 @@ use std::{
     os::fd::OwnedFd,
     os::linux::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    process::Command,
     str::FromStr,
     sync::{
         Arc, Once,
@@ -72,8 +73,8 @@ pub struct Lab {
     traces: Traces,
     /// Subscribers added later.
     subscribers: AtomicU32,
-    /// What only has to stay: the two switches, and the pass program on one's port.
-    _kept: (Namespace, Namespace, OwnedFd),
+    /// What has to stay: the two switches, and the pass program on one's port.
+    kept: (Namespace, Namespace, OwnedFd),
     /// The last field, as fields are dropped in order.
     reaper: Arc<Reaper>,
 }
@@ -117,19 +118,7 @@ impl Lab {
         let traces = Traces { mark, folder: folder.clone(), inodes };
         let kept = (access, internet, pass);
         let subscribers = AtomicU32::new(0);
-        Ok(Self {
-            alice,
-            bob,
-            edge,
-            relay,
-            university,
-            stranger,
-            folder,
-            traces,
-            subscribers,
-            _kept: kept,
-            reaper,
-        })
+        Ok(Self { alice, bob, edge, relay, university, stranger, folder, traces, subscribers, kept, reaper })
     }
 
     /// One more subscriber, carol, in 100.64.2.0/24 and `2001:db8:102::/64`, directly behind another interface of the
@@ -151,6 +140,20 @@ impl Lab {
     pub fn plain_servers(&self) -> Result<()> {
         let servers = [&self.relay, &self.university, &self.stranger].map(|host| &host.namespace);
         servers.into_iter().chain([&self.edge]).try_for_each(|end| topology::plain_frames(end, "eth0"))
+    }
+
+    /// The switch before the edge, on whose port `edge` frames arrive from all subscribers.
+    #[must_use]
+    pub fn access(&self) -> &Namespace {
+        &self.kept.0
+    }
+
+    /// Makes frames wait for room in the ring of the edge's [`INTERFACE`], as a switch with flow control would; without
+    /// that (and before Linux 6.16) the lab loses what comes while the edge is busy.
+    pub fn with_flow_control(&self) -> Result<()> {
+        let mut command = Command::new("tc");
+        command.args(["qdisc", "add", "dev", "edge", "root", "pfifo", "limit", "100000"]);
+        self.access().output(command).map(drop)
     }
 
     /// A folder for files, removed with the lab.

@@ -3,5 +3,5 @@
 mod client;
 mod sink;
 
-pub use client::{Outcome, Report, knock, mail, send};
+pub use client::{Heard, Outcome, Report, hear, knock, mail, send};
 pub use sink::Sink;

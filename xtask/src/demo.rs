@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the main job, watched. Two subscribers speak SMTP to three servers, through a gate that gets
-//! another policy half-way; what happens is held against what the policies promise.
+//! another policy half-way, and then one with a zone for each action; what happens is held against what they promise.
 
+mod actions;
 mod rows;
 
 use crate::{
@@ -66,7 +67,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Both halves of the demo; gives the rows that are not as expected.
+/// All of the demo; gives the rows that are not as expected.
 fn show(lab: &Lab) -> Result<Vec<String>> {
     let servers = [&lab.relay, &lab.university, &lab.stranger];
     let _sinks = servers
@@ -76,28 +77,33 @@ fn show(lab: &Lab) -> Result<Vec<String>> {
     let policy = put_in_place(lab, "demo.yaml")?;
     let gate = Gate::start(lab, &policy)?;
     eprintln!("demo: gate25 run enforces policies/demo.yaml on the subscriber interface");
-    let result = both_halves(lab, &gate, &policy);
+    let result = whole(lab, &gate, &policy);
     if result.is_err() && !INTERRUPTED.load(Ordering::SeqCst) {
         eprintln!("demo: the gate wrote:\n{}", gate.log());
     }
-    let seen = result?;
+    let (seen, actions) = result?;
     let status = gate.stop()?;
     ensure!(status.success(), "gate25 run: {status} after SIGTERM");
-    Ok(seen.iter().filter(|seen| !seen.as_expected()).map(ToString::to_string).collect())
+    let wrong = seen.iter().filter(|seen| !seen.as_expected()).map(ToString::to_string);
+    let wrong_actions = actions.iter().filter(|seen| !seen.as_expected()).map(ToString::to_string);
+    Ok(wrong.chain(wrong_actions).collect())
 }
 
-fn both_halves(lab: &Lab, gate: &Gate, policy: &Path) -> Result<Vec<Seen>> {
+/// Another policy, and the wait until it is in force.
+fn reload(lab: &Lab, gate: &Gate, name: &str) -> Result<()> {
     let generation = |samples: &Samples| samples.get("gate25_policy_generation").copied();
     let before = gate.metrics()?;
-    let mut seen = rows::see(lab, policy, "demo", &Row::before())?;
-
-    put_in_place(lab, "demo-reloaded.yaml")?;
+    put_in_place(lab, name)?;
     let start = Instant::now();
     gate.wait_metrics("another policy generation", |now| generation(now) > generation(&before))?;
-    eprintln!(
-        "demo: policies/demo-reloaded.yaml in effect {} ms after its rename",
-        start.elapsed().as_millis()
-    );
+    eprintln!("demo: policies/{name} in effect {} ms after its rename", start.elapsed().as_millis());
+    Ok(())
+}
+
+fn whole(lab: &Lab, gate: &Gate, policy: &Path) -> Result<(Vec<Seen>, Vec<actions::Seen>)> {
+    let before = gate.metrics()?;
+    let mut seen = rows::see(lab, policy, "demo", &Row::before())?;
+    reload(lab, gate, "demo-reloaded.yaml")?;
     seen.extend(rows::see(lab, policy, "reloaded", &Row::after())?);
     let after = gate.metrics()?;
 
@@ -107,7 +113,11 @@ fn both_halves(lab: &Lab, gate: &Gate, policy: &Path) -> Result<Vec<Seen>> {
         report.add_row([without_constants(&series), format!("{change:+}")]);
     }
     println!("\n{report}");
-    Ok(seen)
+
+    reload(lab, gate, "demo-actions.yaml")?;
+    let actions = actions::see(lab, gate)?;
+    println!("\n{}\n\n{}", actions::report(&actions), actions::reference(gate, &actions)?);
+    Ok((seen, actions))
 }
 
 /// A series without the labels that are the same in all of them, so that it fits a terminal.

@@ -7,7 +7,7 @@ use crate::status::Redirect;
 use gate25_common::abi::Target;
 use gate25_common::verdict::{Action, Family};
 use std::collections::{HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use tracing::{error, info, warn};
 
 /// What the controller knows of its targets.
@@ -43,30 +43,20 @@ fn redirects(policy: &Policy, slots: &[u32], targets: &HashMap<u32, Target>) -> 
     let mut redirects = Vec::new();
     for (zone, slot) in policy.zones.iter().zip(slots) {
         let target = targets.get(slot).copied().unwrap_or_default();
-        for (family, port) in [(Family::Ipv4, target.ipv4_port), (Family::Ipv6, target.ipv6_port)] {
-            if port != 0 {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            if let Some((address, port)) = target.of(family == Family::Ipv6) {
                 redirects.push(Redirect {
                     slot: *slot,
                     zone: zone.id.clone(),
                     action: zone.action,
                     family,
-                    address: endpoint(&target, family),
+                    address: SocketAddr::new(address.into(), port),
                     is_up: false,
                 });
             }
         }
     }
     redirects
-}
-
-fn endpoint(target: &Target, family: Family) -> SocketAddr {
-    match family {
-        Family::Ipv6 => {
-            let address = gate25_common::address::Address::from_words(target.ipv6, true);
-            SocketAddr::new(address.into(), target.ipv6_port)
-        }
-        _ => SocketAddr::new(Ipv4Addr::from(target.ipv4).into(), target.ipv4_port),
-    }
 }
 
 fn probe(redirect: &Redirect) -> Probe {

@@ -1,6 +1,7 @@
 //! A client that delivers one mail, or says what came instead.
 
 use crate::lab::Host;
+use socket2::{Domain, Socket, Type};
 use std::{
     fmt,
     io::{BufRead as _, BufReader, Error, ErrorKind, Result as IoResult, Write as _},
@@ -119,4 +120,57 @@ fn expect(input: &mut BufReader<&TcpStream>, code: &str) -> IoResult<String> {
             return Ok(line.to_owned());
         }
     }
+}
+
+/// What a client heard first: a greeting of one or more lines, or an error.
+#[derive(Debug)]
+pub struct Heard {
+    said: IoResult<String>,
+    /// Until then.
+    pub took: Duration,
+}
+
+impl Heard {
+    /// The kind of error, where there was no greeting.
+    #[must_use]
+    pub fn error(&self) -> Option<ErrorKind> {
+        self.said.as_ref().err().map(Error::kind)
+    }
+}
+
+impl fmt::Display for Heard {
+    /// The greeting's lines, or the system's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.said {
+            Ok(greeting) => f.write_str(greeting),
+            Err(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Connects from an address of this thread's network namespace and reads the greeting.
+#[must_use]
+pub fn hear(from: IpAddr, server: SocketAddr, limit: Duration) -> Heard {
+    let start = Instant::now();
+    let said = greeting(from, server, limit);
+    Heard { said, took: start.elapsed() }
+}
+
+fn greeting(from: IpAddr, server: SocketAddr, limit: Duration) -> IoResult<String> {
+    let domain = if from.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect_timeout(&server.into(), limit)?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(limit))?;
+    let mut lines = Vec::new();
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        let is_last = line.as_bytes().get(3) != Some(&b'-');
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    Ok(lines.join("\n"))
 }
