@@ -135,6 +135,13 @@ impl Lab {
         Ok(SecondInterface { host, _pass: pass })
     }
 
+    /// From now on the servers and the edge send frames to each other as a cable carries them, as on the subscribers' side
+    /// from the beginning; instead of super-packets with unfinished checksums.
+    pub fn plain_servers(&self) -> Result<()> {
+        let servers = [&self.relay, &self.university, &self.stranger].map(|host| &host.namespace);
+        servers.into_iter().chain([&self.edge]).try_for_each(|end| topology::plain_frames(end, "eth0"))
+    }
+
     /// The switch before the edge, on whose port `edge` frames arrive from all subscribers.
     #[must_use]
     pub fn access(&self) -> &Namespace {

@@ -124,7 +124,7 @@ fn sysctl(name: &str, value: &str) -> Result<()> {
 }
 
 /// Frames as a cable carries them: with their checksum, not larger than the MTU, tags inside.
-fn plain_frames(namespace: &Namespace, interface: &str) -> Result<()> {
+pub(crate) fn plain_frames(namespace: &Namespace, interface: &str) -> Result<()> {
     let mut command = Command::new("ethtool");
     command.args(["-K", interface]).args("tx off tso off gso off gro off txvlan off rxvlan off".split(' '));
     namespace.output(command).map(drop)

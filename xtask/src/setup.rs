@@ -4,8 +4,14 @@ use crate::{
     shell::{cargo, run as shell, workspace},
     toolchain::{self, Compiler},
 };
-use anyhow::{Context as _, Result, bail};
-use std::{fs, path::Path, process::Command};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::{
+    fs::{self, Permissions},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// The version that was tried; its LLVM is the compiler's, whichever that is.
 const BPF_LINKER: &str = "0.13.0";
@@ -25,6 +31,7 @@ pub(crate) fn run(purpose: For) -> Result<()> {
     ebpf_toolchain(&workspace())?;
     if purpose >= For::Tests {
         promtool(&workspace())?;
+        mail_programs(&workspace())?;
         components()?;
     }
     eprintln!("setup: everything needed is installed");
@@ -60,23 +67,55 @@ fn promtool(workspace: &Path) -> Result<()> {
     if gate25_tests::promtool().is_some() {
         return Ok(());
     }
-    eprintln!(
-        "setup: unpacking promtool from Debian's prometheus into .tools (nothing is installed or started)"
-    );
-    let folder = workspace.join(".tools/prometheus");
+    unpack(workspace, "prometheus", "usr/bin/promtool")
+}
+
+/// The mail programs that the gate is tried with, none of which runs on this machine afterwards.
+fn mail_programs(workspace: &Path) -> Result<()> {
+    // Without a main.cf its service does not start.
+    preseed("postfix", "postfix/main_mailer_type select No configuration")?;
+    packages(&["postfix", "swaks", "libio-socket-inet6-perl", "curl", "python3-scapy"])?;
+    if gate25_tests::mail::exim().is_some() {
+        return Ok(());
+    }
+    // Debian has one mail server a machine; this one is unpacked, beside its libraries.
+    packages(&["libdb5.3", "libgnutls-dane0", "libidn12", "libnsl2", "libpcre2-8-0"])?;
+    unpack(workspace, "exim4-daemon-light", "usr/sbin/exim4")
+}
+
+/// Answers a question that the package's installation would ask.
+fn preseed(package: &str, answer: &str) -> Result<()> {
+    if missing(&[package])?.is_empty() {
+        return Ok(());
+    }
+    privileged(package)?;
+    let mut child = Command::new("debconf-set-selections").stdin(Stdio::piped()).spawn()?;
+    writeln!(child.stdin.take().context("no stdin")?, "{package} {answer}")?;
+    ensure!(child.wait()?.success(), "debconf-set-selections: {package} {answer}: refused");
+    Ok(())
+}
+
+/// One program out of a package, into `.tools/bin`; nothing is installed or started.
+fn unpack(workspace: &Path, package: &str, program: &str) -> Result<()> {
+    eprintln!("setup: unpacking {program} from Debian's {package} into .tools (it is not installed)");
+    let folder = workspace.join(".tools").join(package);
     fs::create_dir_all(&folder)?;
-    privileged("prometheus")?;
+    privileged(package)?;
     shell(&mut apt("update"))?;
-    shell(apt("download").args(["-o", "APT::Sandbox::User=root", "prometheus"]).current_dir(&folder))?;
+    shell(apt("download").args(["-o", "APT::Sandbox::User=root", package]).current_dir(&folder))?;
     for file in fs::read_dir(&folder)?.flatten().map(|file| file.path()) {
         if file.extension().is_some_and(|extension| extension == "deb") {
             shell(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&folder))?;
             fs::remove_file(file)?;
         }
     }
-    let target = workspace.join(".tools/bin/promtool");
-    fs::create_dir_all(workspace.join(".tools/bin"))?;
-    fs::rename(folder.join("usr/bin/promtool"), &target).with_context(|| target.display().to_string())?;
+    let bin = workspace.join(".tools/bin");
+    fs::create_dir_all(&bin)?;
+    let program = folder.join(program);
+    let target = bin.join(program.file_name().unwrap_or_default());
+    // Exim comes setuid.
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    fs::rename(program, &target).with_context(|| target.display().to_string())?;
     Ok(fs::remove_dir_all(folder)?)
 }
 
@@ -95,6 +134,20 @@ fn components() -> Result<()> {
 
 /// Debian packages, those not there yet.
 fn packages(names: &[&str]) -> Result<()> {
+    let missing = missing(names)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    privileged(&list)?;
+    eprintln!("setup: installing {list}");
+    shell(&mut apt("update"))?;
+    // Where a package would push another one out (a machine has one mail server), people decide.
+    shell(apt("install").args(["--yes", "--no-remove", "--no-install-recommends"]).args(missing))
+}
+
+/// Those of the packages that are not installed.
+fn missing<'a>(names: &[&'a str]) -> Result<Vec<&'a str>> {
     let output = Command::new("dpkg-query")
         .args(["--show", "--showformat", "${Package} ${db:Status-Status}\n"])
         .args(names)
@@ -103,16 +156,8 @@ fn packages(names: &[&str]) -> Result<()> {
             format!("dpkg-query: not a Debian machine? (install {} by hand)", names.join(" "))
         })?;
     let known = String::from_utf8_lossy(&output.stdout);
-    let missing: Vec<_> =
-        names.iter().filter(|name| !known.lines().any(|line| line == format!("{name} installed"))).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let list = missing.iter().map(|name| **name).collect::<Vec<_>>().join(" ");
-    privileged(&list)?;
-    eprintln!("setup: installing {list}");
-    shell(&mut apt("update"))?;
-    shell(apt("install").args(["--yes", "--no-install-recommends"]).args(missing))
+    let is_there = |name: &str| known.lines().any(|line| line == format!("{name} installed"));
+    Ok(names.iter().copied().filter(|name| !is_there(name)).collect())
 }
 
 /// An error that says what to do by hand, unless this process may install packages.
