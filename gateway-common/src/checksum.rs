@@ -4,7 +4,8 @@
 use crate::address::Address;
 use crate::frame::Bytes;
 
-const STEP: usize = 32;
+/// What is summed at once, at most.
+const STEP: usize = 512;
 
 /// The sum of the octets from `at` to `end`, at most `MOST` of them, added to `start`. `None` where they are not all there.
 #[inline(always)]
@@ -14,38 +15,41 @@ pub fn sum<B: Bytes + ?Sized, const MOST: usize>(
     end: usize,
     start: u64,
 ) -> Option<u64> {
-    let (mut at, mut sum) = (at, start);
+    let mut part = Part { frame, at, end, sum: start };
     for _ in 0..MOST / STEP {
-        if at + STEP > end {
-            break;
-        }
-        add::<STEP, B>(frame, &mut at, &mut sum)?;
+        part.add::<STEP>()?;
     }
-    if at + 16 <= end {
-        add::<16, B>(frame, &mut at, &mut sum)?;
-    }
-    if at + 8 <= end {
-        add::<8, B>(frame, &mut at, &mut sum)?;
-    }
-    if at + 4 <= end {
-        add::<4, B>(frame, &mut at, &mut sum)?;
-    }
-    if at + 2 <= end {
-        add::<2, B>(frame, &mut at, &mut sum)?;
-    }
-    if at < end {
-        add::<1, B>(frame, &mut at, &mut sum)?;
-    }
-    Some(sum)
+    part.add::<256>()?;
+    part.add::<128>()?;
+    part.add::<64>()?;
+    part.add::<32>()?;
+    part.add::<16>()?;
+    part.add::<8>()?;
+    part.add::<4>()?;
+    part.add::<2>()?;
+    part.add::<1>()?;
+    Some(part.sum)
 }
 
-/// Adds the next `N` octets to the sum, an odd last one as if a zero followed it.
-#[inline(always)]
-fn add<const N: usize, B: Bytes + ?Sized>(frame: &B, at: &mut usize, sum: &mut u64) -> Option<()> {
-    let octets = frame.read::<N>(*at)?;
-    *sum = frame.forget(*sum + words_sum(&octets), u64::MAX);
-    *at = frame.forget((*at + N) as u64, 0x7fff) as usize;
-    Some(())
+/// What is summed so far, and what is left.
+struct Part<'a, B: ?Sized> {
+    frame: &'a B,
+    at: usize,
+    end: usize,
+    sum: u64,
+}
+
+impl<B: Bytes + ?Sized> Part<'_, B> {
+    /// Adds the next `N` octets, if as many are left, an odd last one as if a zero followed it.
+    #[inline(always)]
+    fn add<const N: usize>(&mut self) -> Option<()> {
+        if self.at + N <= self.end {
+            let sum = self.sum + self.frame.sum::<N>(self.at)?;
+            self.sum = self.frame.forget(sum, u64::MAX);
+            self.at = self.frame.forget((self.at + N) as u64, 0x7fff) as usize;
+        }
+        Some(())
+    }
 }
 
 /// The sum over addresses, length and protocol (RFC 9293 section 3.1, RFC 8200 section 8.1).
@@ -114,12 +118,13 @@ mod tests {
 
     #[test]
     fn a_sum_is_of_all_octets_and_no_more() {
-        let octets: [u8; 80] = core::array::from_fn(|place| place as u8);
-        for end in 1..=80 {
-            let whole = octets.map(|octet| if usize::from(octet) < end { octet } else { 0 });
-            let sum = sum::<[u8], 96>(&octets, 0, end, 0).map(fold);
+        let octets: [u8; 1_600] = core::array::from_fn(|place| (place * 37) as u8);
+        for end in 1..=1_600 {
+            let mut whole = octets;
+            whole[end..].fill(0);
+            let sum = sum::<[u8], 2_048>(&octets, 0, end, 0).map(fold);
             assert_eq!(sum, Some(fold(words_sum(&whole))), "{end} octets");
         }
-        assert_eq!(sum::<[u8], 96>(&octets, 0, 81, 0), None);
+        assert_eq!(sum::<[u8], 2_048>(&octets, 0, 1_601, 0), None);
     }
 }

@@ -1,9 +1,10 @@
 //! The packet as the program may read it.
 
 use aya_ebpf::helpers::generated::{
-    bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_csum_diff, bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
+use gate25_common::checksum::words_sum;
 use gate25_common::frame::Bytes;
 
 /// The same value, of which LLVM knows nothing.
@@ -115,6 +116,18 @@ impl Bytes for Linear {
             octets[done] = load!("u8", u8, at + done);
         }
         Some(octets)
+    }
+
+    /// Many at once, by the kernel's own hand.
+    #[inline(always)]
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u64> {
+        if N < 32 {
+            return Some(words_sum(&self.read::<N>(offset)?));
+        }
+        let at = self.place::<N>(offset)?;
+        // SAFETY: N octets of the packet lie there; the helper reads them, in words of four.
+        let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, at as *mut u32, N as u32, 0) };
+        Some(u64::from(sum as u32))
     }
 
     #[inline(always)]
