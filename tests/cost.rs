@@ -7,10 +7,10 @@ use gate25::datapath::object::Unmanaged;
 use gate25::datapath::testrun::Runner;
 use gate25::policy::{self, compile::compile};
 use gate25_common::verdict::Direction;
-use gate25_tests::lab::{INTERFACE, Lab};
+use gate25_tests::lab::Lab;
 use gate25_tests::packet::{ACK, Ipv4, Ipv6, Link, Ppp, SYN, Tcp, arp, packet, protocol, udp};
 use gate25_tests::testrun::{measure, measure_live};
-use gate25_tests::xdp_pass::{DROP, PASS, TX, load, load_classifier};
+use gate25_tests::xdp_pass::{DROP, PASS, TX, attach_code, load, load_classifier};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -60,6 +60,9 @@ fn main() -> Result<()> {
     let (empty, toward) = (load_classifier()?, runner.classifier()?);
     table("leaving toward subscribers, TC", &toward_classes()?, empty.as_fd(), toward.as_fd())?;
     let (dropper, transmitter) = (load(DROP)?, load(TX)?);
+    // What is sent back ends right behind the interface: what a switch does with it is no part of the cost.
+    lab.edge.ip("link add live type veth peer name end\nlink set live up\nlink set end up\n")?;
+    let _end = lab.edge.run(|| attach_code("end", DROP))?;
     lab.edge.run(|| live(gate.as_fd(), dropper.as_fd(), transmitter.as_fd()))
 }
 
@@ -78,7 +81,7 @@ fn table(title: &str, classes: &[Class], empty: BorrowedFd<'_>, gate: BorrowedFd
 
 /// Answers change the frame, so each run needs a new one; what sending it costs is the other program's figure.
 fn live(gate: BorrowedFd<'_>, dropper: BorrowedFd<'_>, transmitter: BorrowedFd<'_>) -> Result<()> {
-    let interface = nix::net::if_::if_nametoindex(INTERFACE).context(INTERFACE)?;
+    let interface = nix::net::if_::if_nametoindex("live").context("live")?;
     println!("live frames, in batches of {FRAMES} (beside a program that only drops, or only sends back)");
     let syn = |last| smtp(last, "192.0.2.200", SYN, 0);
     let live = |program, frame: &[u8]| measure_live(program, frame, interface, FRAMES);

@@ -217,8 +217,8 @@ impl Active {
     pub const ENFORCES: u32 = 1;
     /// Some zone enforces its return path.
     pub const ENFORCES_RETURN: u32 = 2;
-    /// Some zone redirects.
-    pub const REDIRECTS: u32 = 4;
+    /// Some zone redirects to a port 25, where subscribers may be allowed to connect straight.
+    pub const REDIRECTS_TO_SMTP: u32 = 4;
 
     /// Puts all into one word, so that they change together. Generations begin anew after 2^29.
     #[must_use]
@@ -248,10 +248,10 @@ impl Active {
         self.0 & flag != 0
     }
 
-    /// Whether any zone redirects.
+    /// Whether any zone redirects to a port 25.
     #[must_use]
-    pub const fn redirects(self) -> bool {
-        self.0 & Self::REDIRECTS != 0
+    pub const fn redirects_to_smtp(self) -> bool {
+        self.0 & Self::REDIRECTS_TO_SMTP != 0
     }
 }
 

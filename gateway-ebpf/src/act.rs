@@ -33,7 +33,7 @@ pub(crate) fn act(
     generation: &Generation,
 ) -> (Judged, u32) {
     if judged.passes() {
-        if generation.redirects() {
+        if generation.redirects_to_smtp() {
             redirect::note_direct(frame, segment, &judged, generation);
         }
         return (judged, XDP_PASS);

@@ -18,10 +18,10 @@ impl Generation {
         Self(maps::ACTIVE.get(0).copied().unwrap_or_default())
     }
 
-    /// Whether any zone redirects.
+    /// Whether any zone redirects to a port 25.
     #[inline(always)]
-    pub(crate) fn redirects(&self) -> bool {
-        self.0.redirects()
+    pub(crate) fn redirects_to_smtp(&self) -> bool {
+        self.0.redirects_to_smtp()
     }
 
     /// Where a zone redirects to, in a family.

@@ -25,6 +25,8 @@ pub struct Tables {
     pub any_enforced: bool,
     /// Whether any zone enforces its return path.
     pub any_return_enforced: bool,
+    /// Whether some zone redirects to a port 25, whether or not anybody answers there.
+    pub redirects_to_smtp: bool,
     /// Whether packets toward subscribers must be looked at: some zone redirects, or has a return path that is not off.
     pub needs_return: bool,
     /// Zone ids by slot.

@@ -75,7 +75,12 @@ fn load_of(kind: u32, code: u8) -> Result<OwnedFd> {
 /// Attaches one that passes everything, in native mode, to an interface of this thread's network namespace, for as long
 /// as the result lives.
 pub fn attach(interface: &str) -> Result<OwnedFd> {
-    let program = load(PASS)?;
+    attach_code(interface, PASS)
+}
+
+/// The same with another code.
+pub fn attach_code(interface: &str, code: u8) -> Result<OwnedFd> {
+    let program = load(code)?;
     let interface_index = nix::net::if_::if_nametoindex(interface).with_context(|| interface.to_owned())?;
     let attach = Attach {
         program: program.as_raw_fd(),

@@ -64,7 +64,7 @@ impl Store {
         let flags = [
             (tables.any_enforced, Active::ENFORCES),
             (tables.any_return_enforced, Active::ENFORCES_RETURN),
-            (!tables.targets.is_empty(), Active::REDIRECTS),
+            (tables.redirects_to_smtp, Active::REDIRECTS_TO_SMTP),
         ];
         let flags = flags.iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag);
         let next = Active::new(generation, flags);

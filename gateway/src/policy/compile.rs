@@ -17,6 +17,7 @@ use gate25_common::abi::{
     ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, HAS_ANY, HAS_PAIRS, Subscriber, Target,
 };
 use gate25_common::address::Address;
+use gate25_common::parse::SMTP;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use rules::{active, names};
@@ -102,6 +103,8 @@ pub fn compile(
         if to != Endpoints::default() {
             tables.targets.insert(slot_of(index), target(to));
             tables.needs_return |= mode(index) == Mode::Enforce;
+            tables.redirects_to_smtp |=
+                [to.ipv4.map(|to| to.port()), to.ipv6.map(|to| to.port())].contains(&Some(SMTP));
         }
     }
 
