@@ -8,6 +8,7 @@ mod ethernet;
 mod expect;
 mod extensions;
 mod frames;
+mod host;
 mod ipv4;
 mod ipv6;
 mod large;
@@ -19,6 +20,7 @@ mod replay;
 mod rules;
 mod split;
 mod tcp;
+mod toward;
 mod zones;
 
 mod answers;

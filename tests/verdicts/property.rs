@@ -3,7 +3,8 @@
 //! Another seed every time; a failure prints it, and `PROPTEST_RNG_SEED` repeats it.
 
 use crate::answers::dissect;
-use crate::bench::{Bench, Host, LINEAR, traced};
+use crate::bench::{Bench, LINEAR, traced};
+use crate::host::Host;
 use crate::random::{address, frame, noon, policy};
 use crate::reference::{Judgement, judge};
 use gate25::clock;
@@ -150,7 +151,7 @@ fn tables_say_what_the_contract_says() {
 
 /// Everything that a frame brings about in the kernel is what the host says.
 fn agrees_with_host(bench: &mut Bench, frame: &[u8], seen: &mut Seen) -> TestCaseResult {
-    let verdict = bench.host.verdict(frame, clock::now().boot);
+    let verdict = bench.host.verdict(Direction::Egress, frame, clock::now().boot);
     seen.see(verdict.reason, verdict.action);
     let before = bench.total();
     let run = bench.program(frame);

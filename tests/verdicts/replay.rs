@@ -3,6 +3,7 @@
 use crate::frames::{connect, ipv4, plain, relayed, syn};
 use crate::policies;
 use gate25::command::replay::replay;
+use gate25_common::verdict::Direction;
 use gate25_tests::packet::{ACK, Ipv4, Link, RST, Tcp, arp};
 use jiff::Timestamp;
 use std::fs;
@@ -28,7 +29,7 @@ fn lines(policy: &str, at: &str, frames: &[Vec<u8>]) -> Vec<String> {
     let capture = pcap(&format!("replay-{at}").replace(':', "-"), frames);
     let mut out = Vec::new();
     let at: Timestamp = at.parse().expect("an instant");
-    replay(&policies::load(policy), at, &capture, true, &mut out).expect("a replay");
+    replay(&policies::load(policy), at, Direction::Egress, &capture, true, &mut out).expect("a replay");
     fs::remove_file(capture).expect("the capture");
     String::from_utf8(out).expect("text").lines().map(str::to_owned).collect()
 }
