@@ -3,6 +3,7 @@
 mod headers;
 mod link;
 mod ports;
+mod replay;
 mod zones;
 
 use crate::expect::{Expect, drop, exception, relay};
