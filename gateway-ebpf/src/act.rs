@@ -75,8 +75,9 @@ fn could(frame: &Linear, segment: &Segment, action: Action) -> bool {
     match action {
         Action::Reset | Action::Icmp => answer::reset(frame, segment).is_some(),
         Action::Notice | Action::Relay => {
-            let flags = frame.read::<14>(segment.transport).map(|header| header[13]);
-            answer::is_alone(frame, segment) && flags.is_some_and(opens)
+            let header = frame.read::<20>(segment.transport);
+            let is_whole = answer::is_alone(frame, segment) && segment.transport + 20 <= segment.end;
+            is_whole && header.is_some_and(|header| opens(header[13]))
         }
         _ => true,
     }

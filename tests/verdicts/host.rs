@@ -10,7 +10,7 @@ use gate25_common::answer;
 use gate25_common::decide::{Lookup, Settings, decide};
 use gate25_common::flow::opens;
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{Egress, Parsed, Return, Segment, parse};
+use gate25_common::parse::{Egress, OPEN, Parsed, Return, Segment, parse};
 use gate25_common::verdict::{Action, Direction, Verdict};
 
 /// One policy in the host engine.
@@ -32,7 +32,7 @@ impl Host {
         let parsed = parsed(direction, frame);
         let verdict = decide(&parsed, direction, &Lens { host: self, now });
         match &parsed {
-            Parsed::Smtp(segment) if !is_possible(verdict.action, frame, segment) => {
+            Parsed::Smtp(segment) if !is_possible(&verdict, frame, segment) => {
                 Verdict { action: Action::Drop, ..verdict }
             }
             _ => verdict,
@@ -48,10 +48,15 @@ pub(crate) fn parsed(direction: Direction, frame: &[u8]) -> Parsed {
     }
 }
 
-fn is_possible(action: Action, frame: &[u8], segment: &Segment) -> bool {
-    match action {
+fn is_possible(verdict: &Verdict, frame: &[u8], segment: &Segment) -> bool {
+    match verdict.action {
         Action::None | Action::Drop => true,
-        Action::Reset | Action::Icmp => answer::reset(frame, segment).is_some(),
+        Action::Reset => answer::reset(frame, segment).is_some(),
+        Action::Icmp => {
+            // A bare SYN whose options are cut cannot be quoted; where nothing is carried out the program does not look.
+            let is_all_there = segment.end == OPEN || segment.end <= frame.len();
+            answer::reset(frame, segment).is_some() && (is_all_there || !verdict.enforced)
+        }
         Action::Notice | Action::Relay => {
             let is_whole = segment.transport + 20 <= segment.end;
             let header = frame.read::<20>(segment.transport).filter(|_| is_whole);

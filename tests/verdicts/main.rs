@@ -26,4 +26,6 @@ mod zones;
 mod answers;
 mod property;
 mod random;
+mod redirected;
 mod reference;
+mod unreachable;
