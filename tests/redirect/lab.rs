@@ -23,7 +23,7 @@ pub(crate) struct Lab {
 pub(crate) struct Client {
     address: IpAddr,
     port: u16,
-    target: (IpAddr, u16),
+    pub(crate) target: (IpAddr, u16),
 }
 
 impl Client {
@@ -127,6 +127,13 @@ impl Lab {
 
     pub(crate) fn with_targets(&mut self) {
         self.runner.set_targets(&self.tables.targets).expect("targets");
+    }
+
+    /// Targets of IPv4 listen so many ports higher.
+    pub(crate) fn move_targets(&mut self, ports: u16) {
+        let mut targets = self.tables.targets.clone();
+        targets.values_mut().for_each(|target| target.ipv4_port += ports);
+        self.runner.set_targets(&targets).expect("targets");
     }
 
     /// By the number of the event.

@@ -123,6 +123,13 @@ fn rules() {
             ["2001:db8:300::1", "2001:db8:53::53"],
             relay("watch", "all-relay"),
         ),
+        // Egress enforces there, this way monitors.
+        both(
+            "monitored this way",
+            ["100.64.0.1", "198.51.100.66"],
+            ["2001:db8:f00::1", "2001:db8:ca::66"],
+            blocked("free", "bad-host").monitored(),
+        ),
         // Not even a block holds where nobody looks.
         both("off", ["203.0.113.66", "198.51.100.66"], ["2001:db8:140::6", "2001:db8:ca::66"], unmanaged()),
     ];
