@@ -132,7 +132,9 @@ impl Lab {
     /// Targets of IPv4 listen so many ports higher.
     pub(crate) fn move_targets(&mut self, ports: u16) {
         let mut targets = self.tables.targets.clone();
-        targets.values_mut().for_each(|target| target.ipv4_port += ports);
+        for target in targets.values_mut() {
+            target.ipv4_port += ports;
+        }
         self.runner.set_targets(&targets).expect("targets");
     }
 

@@ -20,7 +20,7 @@ const LONGEST: usize = 65_536;
 /// The same on the way back, where test-run takes no more than fits into a page with the kernel's own part. The headers
 /// behind it, of which only a chain of IPv6 extension headers has any, are not read.
 const LONGEST_RETURN: usize = 3_520;
-/// Octets in front of the EtherType, and a tag of VLAN 0.
+/// Octets in front of the `EtherType`, and a tag of VLAN 0.
 const MACS: usize = 12;
 const TAG: [u8; 4] = [0x81, 0, 0, 0];
 /// What the gateway calls itself where there is no interface: the addresses that stand for a node without one (RFC 7600

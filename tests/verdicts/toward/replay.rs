@@ -48,7 +48,9 @@ fn replayed(name: &str, frames: &[Vec<u8>]) -> Vec<Value> {
     let arguments =
         ["replay", "--direction", "return", "--json", "--at", AT, "--policy", policy_path, capture_path];
     let lines = said(&arguments);
-    [policy, capture].into_iter().for_each(|path| fs::remove_file(path).expect("the file"));
+    for path in [policy, capture] {
+        fs::remove_file(path).expect("the file");
+    }
     lines
 }
 
