@@ -71,11 +71,22 @@ pub fn reset<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> Option<Reset> {
 
 /// Whether the packet is whole, and from one to one: all else is not answered, and not redirected.
 #[inline(always)]
-#[must_use]
-pub fn is_alone<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> bool {
+fn is_alone<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> bool {
     !segment.fragment
         && !is_group(segment.remote)
         && !matches!(frame.read::<1>(0), Some([first]) if first & 1 == 1)
+}
+
+/// The TCP header of a packet that can be redirected: not of a fragment, or of one to many, nor where the header is cut or
+/// lies so far back that it may be in another buffer.
+#[inline(always)]
+#[must_use]
+pub fn redirectable<B: Bytes + ?Sized>(frame: &B, segment: &Segment) -> Option<[u8; 20]> {
+    let end = segment.transport + 20;
+    if end > segment.end || end > MAX_ANSWERED || !is_alone(frame, segment) {
+        return None;
+    }
+    frame.read(segment.transport)
 }
 
 /// Multicast, IPv4 class E and limited broadcast.

@@ -116,6 +116,13 @@ mod tests {
         assert_eq!(mended([0xdd, 0x2f], word(0x5555), word(0x3285)), [0, 0]);
     }
 
+    /// 0x0001 + 0xffff + 0xffff: what is carried may have to be carried once more.
+    #[test]
+    fn every_carry_comes_around() {
+        assert_eq!(fold(0x0001_0000_ffff_ffff), 1);
+        assert_eq!(fold(u64::MAX), 0xffff);
+    }
+
     #[test]
     fn a_sum_is_of_all_octets_and_no_more() {
         let octets: [u8; 1_600] = core::array::from_fn(|place| (place * 37) as u8);

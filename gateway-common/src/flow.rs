@@ -129,6 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn each_packet_of_the_subscriber_is_a_sign_of_life() {
+        for flags in [SYN, ACK, FIN | ACK] {
+            let mut flow = Flow::default();
+            let _ = flow.heard_subscriber(flags, 0, SECOND);
+            assert_eq!(flow.seen, SECOND, "{flags:#x}");
+        }
+    }
+
+    #[test]
     fn closing_moves_back_for_good() {
         for (flags, over) in [(FIN | ACK, false), (RST, true)] {
             let (mut by_subscriber, mut by_target) = (answered(), answered());

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One generation of tables.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "four things that hold, or do not, of all zones together")]
 pub struct Tables {
     /// Source prefixes of zones, and of rules inside zones.
     pub subscribers: Prefixes<Subscriber>,

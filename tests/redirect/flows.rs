@@ -3,7 +3,7 @@
 use crate::{Lab, remote};
 use gate25::datapath::testrun::Code;
 use gate25_common::abi::{FLOW_CAPACITY, HALF_FLOW_CAPACITY};
-use gate25_common::verdict::{Action, FlowEvent};
+use gate25_common::verdict::{Action, Direction, FlowEvent, Reason};
 use gate25_tests::packet::{ACK, FIN, Ipv4, Link, RST, SYN, Tcp};
 use std::net::IpAddr;
 
@@ -81,11 +81,9 @@ fn a_port_is_of_one_connection_at_a_time() {
         lab.expect(other.sends(remote(8), SYN), Action::Notice, &[FlowEvent::Opened]);
     }
     let ipv6 = lab.client("2001:db8:100::10", 40_003);
-    lab.expect(
-        ipv6.sends("2001:db8:bad::25".parse().expect("one"), SYN),
-        Action::Notice,
-        &[FlowEvent::Opened],
-    );
+    let [remote, neighbour] = ["2001:db8:bad::25", "2001:db8:bad::26"].map(|text| text.parse().expect("one"));
+    lab.expect(ipv6.sends(remote, SYN), Action::Notice, &[FlowEvent::Opened]);
+    lab.expect(ipv6.sends(neighbour, SYN), Action::Reset, &[FlowEvent::Conflict]);
 }
 
 #[test]
@@ -176,10 +174,68 @@ fn a_connection_straight_to_the_relay_is_never_mixed_with_a_redirected_one() {
     lab.passes_untouched(client.sends(relay, SYN), Action::None);
     lab.hears(&client, SYN | ACK, relay, &[]);
     lab.expect(client.sends(remote(7), ACK), Action::Drop, &[FlowEvent::Stray]);
+    // The relay's own answers meet the policy like those of any remote.
+    let answer = Ipv4::tcp([192, 0, 2, 25].into(), [203, 0, 113, 80].into(), &Tcp::new(25, 40_014, ACK));
+    let run = lab.runner.run(Direction::Return, &Link::new().carry(answer)).expect("a test-run");
+    assert_eq!(run.verdict.map(|verdict| verdict.reason), Some(Reason::Relay));
     // One that began before the gate did has no entry, and needs none.
     let old = lab.client("203.0.113.80", 40_015);
     lab.passes_untouched(old.sends(relay, ACK), Action::None);
     lab.hears(&old, ACK, relay, &[]);
+}
+
+/// Only what could be the same connection at the target is noted: the same address, and port 25.
+#[test]
+fn what_is_approved_elsewhere_takes_no_port() {
+    let mut lab = Lab::new();
+    let client = lab.client("203.0.113.80", 40_016);
+    lab.passes_untouched(client.sends("192.0.2.77".parse().expect("one"), SYN), Action::None);
+    lab.expect(client.sends(remote(7), SYN), Action::Relay, &[FlowEvent::Opened]);
+    // In IPv6 connections are led to the relay's port 587.
+    let client = lab.client("2001:db8:101::10", 40_016);
+    lab.passes_untouched(client.sends("2001:db8:25::25".parse().expect("one"), SYN), Action::None);
+    let stranger = "2001:db8:bad::25".parse().expect("one");
+    lab.expect(client.sends(stranger, SYN), Action::Relay, &[FlowEvent::Opened]);
+}
+
+/// A SYN to the same remote from the same port: a retransmission, or another connection.
+#[test]
+fn a_port_is_used_again_for_the_same_remote() {
+    let mut lab = Lab::new();
+    let client = lab.established("203.0.113.10", 40_017, remote(7));
+    lab.expect(client.sends(remote(7), SYN), Action::Notice, &[]);
+    lab.expect(client.sends(remote(7), FIN | ACK), Action::Notice, &[]);
+    lab.expect(client.sends(remote(7), SYN), Action::Notice, &[FlowEvent::Opened]);
+    // Where the target is another now, established connections keep theirs, and a SYN goes to the new one.
+    let old = lab.established("203.0.113.10", 40_018, remote(7));
+    lab.move_targets(1);
+    lab.expect(old.sends(remote(7), ACK), Action::Notice, &[]);
+    lab.hears(&old, ACK, remote(7), &[]);
+    lab.expect(old.sends(remote(7), SYN), Action::Notice, &[FlowEvent::Opened]);
+    let mut new = lab.client("203.0.113.10", 40_018);
+    new.target.1 += 1;
+    lab.hears(&new, SYN | ACK, remote(7), &[]);
+    lab.expect(new.sends(remote(7), ACK), Action::Notice, &[FlowEvent::Established]);
+}
+
+/// Of the target's address and port, whole, and to the subscriber's port: all else is none of the connection's.
+#[test]
+fn what_is_not_of_the_connection_is_left_as_it_is() {
+    let mut lab = Lab::new();
+    let client = lab.established("203.0.113.10", 40_019, remote(7));
+    let to = [203, 0, 113, 10].into();
+    let answer = |source| Tcp::new(source, 40_019, ACK);
+    for frame in [
+        Ipv4::tcp([192, 0, 2, 27].into(), to, &answer(2525)),
+        Ipv4::tcp([192, 0, 2, 26].into(), to, &answer(25)),
+        Ipv4::tcp([192, 0, 2, 26].into(), to, &Tcp::new(2525, 40_020, ACK)),
+        Ipv4 { fragment: Ipv4::MORE, ..Ipv4::tcp([192, 0, 2, 26].into(), to, &answer(2525)) },
+    ] {
+        let frame = Link::new().carry(frame);
+        let run = lab.runner.run(Direction::Return, &frame).expect("a test-run");
+        assert_eq!((run.code, run.frame), (Code::Pass, frame));
+    }
+    lab.hears(&client, ACK, remote(7), &[]);
 }
 
 #[test]
@@ -197,5 +253,10 @@ fn a_zone_that_monitors_redirects_nothing() {
     let client = lab.client("198.18.1.10", 40_011);
     lab.passes_untouched(client.sends(remote(7), SYN), Action::Notice);
     lab.passes_untouched(client.sends(remote(7), ACK), Action::Drop);
+    let mut fragment = Ipv4::tcp([198, 18, 1, 10].into(), [198, 51, 100, 7].into(), &Tcp::syn(40_011, 25));
+    fragment.fragment = Ipv4::MORE;
+    lab.passes_untouched(Link::new().carry(fragment), Action::Drop);
+    let whole = client.sends(remote(7), SYN);
+    lab.passes_untouched(whole[..whole.len() - 1].to_vec(), Action::Drop);
     assert_eq!(lab.events(), [0; FlowEvent::ALL.len()]);
 }

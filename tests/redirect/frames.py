@@ -7,8 +7,8 @@ import random
 import struct
 
 from scapy.all import (
-    ICMP, IP, TCP, Dot1Q, Ether, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6,
-    IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN, Raw, raw,
+    ICMP, IP, TCP, Dot1Q, Ether, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, ICMPv6ParamProblem,
+    ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN, Raw, raw,
 )
 from scapy.layers.inet import IPOption_NOP, IPOption_RR
 
@@ -177,7 +177,7 @@ def errors(family, link, port):
     router = {4: "192.0.2.254", 6: "2001:db8:ffff::1"}[family]
     kinds = {
         4: [ICMP(type=3, code=4, nexthopmtu=1300), ICMP(type=3, code=1), ICMP(type=11, code=0), ICMP(type=12, code=0)],
-        6: [ICMPv6PacketTooBig(mtu=1300), ICMPv6DestUnreach(code=4), ICMPv6TimeExceeded()],
+        6: [ICMPv6PacketTooBig(mtu=1300), ICMPv6DestUnreach(code=4), ICMPv6TimeExceeded(), ICMPv6ParamProblem()],
     }[family]
     shapes = (False, True) if family == 4 else (False,)
     for kind in kinds:
@@ -197,6 +197,9 @@ def errors(family, link, port):
                                  else IPv6(src=speaker, dst=subscriber, hlim=63))
                         frames.append(framed(link, outer / kind / Raw(quote[:cut]), toward=True))
                     step("return", "pass", *frames, f"IPv{family}, {link}: {kind.summary()}, {size} octets of TCP, from {source}")
+                    if size == 8:
+                        # What is behind the packet is not the quote's.
+                        step("return", "pass", *(frame + b"\xee" * 20 for frame in frames), f"IPv{family}, {link}: padded")
     # Of no redirected connection, and no error: as they were.
     outer = (lambda: IP(src=router, dst=subscriber, id=7)) if family == 4 else (lambda: IPv6(src=router, dst=subscriber))
     other = finished(ip(family, subscriber, address, False) / TCP(sport=port + 1, dport=target_port, flags="A"))

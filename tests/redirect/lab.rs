@@ -23,7 +23,7 @@ pub(crate) struct Lab {
 pub(crate) struct Client {
     address: IpAddr,
     port: u16,
-    target: (IpAddr, u16),
+    pub(crate) target: (IpAddr, u16),
 }
 
 impl Client {
@@ -129,6 +129,15 @@ impl Lab {
         self.runner.set_targets(&self.tables.targets).expect("targets");
     }
 
+    /// Targets of IPv4 listen so many ports higher.
+    pub(crate) fn move_targets(&mut self, ports: u16) {
+        let mut targets = self.tables.targets.clone();
+        for target in targets.values_mut() {
+            target.ipv4_port += ports;
+        }
+        self.runner.set_targets(&targets).expect("targets");
+    }
+
     /// By the number of the event.
     pub(crate) fn events(&self) -> [u64; FlowEvent::ALL.len()] {
         let snapshot = self.runner.snapshot(std::iter::empty()).expect("counters");
@@ -140,7 +149,9 @@ impl Lab {
     }
 
     fn counted(&self, mut before: [u64; FlowEvent::ALL.len()], events: &[FlowEvent]) {
-        events.iter().for_each(|event| before[*event as usize] += 1);
+        for event in events {
+            before[*event as usize] += 1;
+        }
         assert_eq!(self.events(), before, "{:?}", FlowEvent::ALL);
     }
 }

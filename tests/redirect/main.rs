@@ -45,7 +45,7 @@ zones:
     action: notice
     notice: {address: '192.0.2.26:2525'}
 relays:
-  - {id: out, addresses: ['192.0.2.25', '2001:db8:25::25']}
+  - {id: out, addresses: ['192.0.2.25', '192.0.2.77', '2001:db8:25::25']}
 exceptions:
   - {id: campus, zones: [reset], subscribers: ['203.0.113.150'], destinations: ['198.51.100.0/24'], permanent: true}
 ";

@@ -13,8 +13,11 @@ fn toward(remote: &str, port: u16, subscriber: &str, flags: u8) -> Vec<u8> {
     Link::new().carry(packet(remote, subscriber, &Tcp::new(port, 40_000, flags)))
 }
 
+/// Decision, reason and whether it is enforced; nothing for `not-smtp`.
+type Judgement = Option<(Decision, Reason, bool)>;
+
 /// Verdict, reason, enforced and code of each frame, which is never changed.
-fn judged(frames: &[(Vec<u8>, Option<(Decision, Reason, bool)>)]) {
+fn judged(frames: &[(Vec<u8>, Judgement)]) {
     let mut lab = Lab::new();
     for (number, (frame, expected)) in frames.iter().enumerate() {
         let run = lab.runner.run(Direction::Return, frame).expect("a test-run");
@@ -30,8 +33,8 @@ fn judged(frames: &[(Vec<u8>, Option<(Decision, Reason, bool)>)]) {
     }
 }
 
-const BLOCKED: Option<(Decision, Reason, bool)> = Some((Decision::Block, Reason::Default, true));
-const UNMANAGED: Option<(Decision, Reason, bool)> = Some((Decision::Pass, Reason::Unmanaged, false));
+const BLOCKED: Judgement = Some((Decision::Block, Reason::Default, true));
+const UNMANAGED: Judgement = Some((Decision::Pass, Reason::Unmanaged, false));
 
 #[test]
 fn the_policy_holds_with_roles_swapped() {

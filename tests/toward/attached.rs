@@ -1,7 +1,7 @@
 //! When the program of the way back is on an interface, and when it is not.
 
 use anyhow::{Context as _, Result, ensure};
-use aya::programs::{SchedClassifier, TcAttachType};
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use gate25::datapath::pins::Pins;
 use gate25::datapath::return_path::{self, Hook, ReturnPath};
 use gate25_tests::gate::Gate;
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Ids of the TC programs on tcx.
 fn on_tcx(lab: &Lab) -> Result<Vec<u32>> {
     let found = lab.edge.run(|| SchedClassifier::query_tcx(INTERFACE, TcAttachType::Egress))?;
-    Ok(found.1.iter().map(|program| program.id()).collect())
+    Ok(found.1.iter().map(ProgramInfo::id).collect())
 }
 
 fn looking() -> String {

@@ -126,6 +126,35 @@ fn packets(tcp: &Tcp) -> Vec<(&'static str, Payload, Answer)> {
     ]
 }
 
+/// Runs each packet in each link header, and hands over what came of it: the answer and the packet without their link
+/// headers, and what a RST would have to say.
+pub(crate) fn every(bench: &mut Bench, action: Action, mut check: impl FnMut(&str, &[u8], &[u8], Answer)) {
+    let mut answered = 0;
+    for (link_name, link) in links() {
+        for tcp in segments() {
+            for (name, packet, expected) in packets(&tcp) {
+                for padding in [0, 6] {
+                    let octets = packet.octets.clone();
+                    let mut frame = link.carry(packet.clone());
+                    let header = frame.len() - octets.len();
+                    // Behind a packet of length 0 it would be payload.
+                    let open = name.ends_with("of length 0");
+                    frame.extend(vec![0xee; if open { 0 } else { padding }]);
+                    let run = bench.program(&frame);
+                    let case = format!("{link_name}, {name}, {tcp:?}, padding {padding}");
+                    let done = run.verdict.map(|verdict| verdict.action);
+                    assert_eq!((run.code, done), (Code::Tx, Some(action)), "{case}");
+                    let ip = run.frame.get(header..).unwrap_or_default();
+                    assert_eq!(run.frame[..header], returned(&frame[..header], ip.len()), "{case}");
+                    check(&case, ip, &octets, expected);
+                    answered += 1;
+                }
+            }
+        }
+    }
+    assert!(answered > 3_000, "{answered} answers");
+}
+
 /// The link header of the answer: back to the sender, everything else as it was, but for the PPPoE length.
 fn returned(header: &[u8], ip_length: usize) -> Vec<u8> {
     let mut back = [&header[6..12], &header[..6], &header[12..]].concat();
@@ -139,34 +168,9 @@ fn returned(header: &[u8], ip_length: usize) -> Vec<u8> {
 
 #[test]
 fn every_reset() {
-    let mut bench = Bench::main();
-    let mut answered = 0;
-    for (link_name, link) in links() {
-        for tcp in segments() {
-            for (name, packet, expected) in packets(&tcp) {
-                for padding in [0, 6] {
-                    let octets = packet.octets.len();
-                    let mut frame = link.carry(packet.clone());
-                    let header = frame.len() - octets;
-                    // Behind a packet of length 0 it would be payload.
-                    let open = name.ends_with("of length 0");
-                    frame.extend(vec![0xee; if open { 0 } else { padding }]);
-                    let run = bench.program(&frame);
-                    let case = format!("{link_name}, {name}, {tcp:?}, padding {padding}");
-                    assert_eq!(
-                        (run.code, run.verdict.map(|verdict| verdict.action)),
-                        (Code::Tx, Some(Action::Reset)),
-                        "{case}"
-                    );
-                    let ip = run.frame.get(header..).unwrap_or_default();
-                    assert_eq!(run.frame[..header], returned(&frame[..header], ip.len()), "{case}");
-                    assert_eq!(dissect(ip), expected, "{case}");
-                    answered += 1;
-                }
-            }
-        }
-    }
-    assert!(answered > 3_000, "{answered} answers");
+    every(&mut Bench::main(), Action::Reset, |case, ip, _, expected| {
+        assert_eq!(dissect(ip), expected, "{case}");
+    });
 }
 
 /// The whole frame through etherparse, where it knows the encapsulation.

@@ -1,20 +1,16 @@
 //! Runs a frame through both engines and compares all that can be seen.
 
 use crate::expect::Expect;
+use crate::host::Host;
 use crate::policies;
 use gate25::clock;
 use gate25::datapath::object::Unmanaged;
 use gate25::datapath::snapshot::Snapshot;
 use gate25::datapath::testrun::{Code, Run, Runner};
 use gate25::policy::Policy;
-use gate25::policy::compile::{Clock, compile};
-use gate25::tables::{Tables, View};
-use gate25_common::abi::{Cell, CellKey, NO_RULE, NO_ZONE, Subscriber};
-use gate25_common::address::Address;
-use gate25_common::answer;
-use gate25_common::decide::{Lookup, Settings, decide};
-use gate25_common::parse::{Egress, Parsed, parse};
-use gate25_common::verdict::{Action, Direction, Reason, Verdict};
+use gate25::policy::compile::Clock;
+use gate25_common::abi::{NO_RULE, NO_ZONE};
+use gate25_common::verdict::{Decision, Direction, Family, Reason, Verdict};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -26,41 +22,19 @@ pub(crate) const LINEAR: usize = 3520;
 /// One line of the table.
 pub(crate) struct Row {
     name: String,
+    direction: Direction,
     frame: Vec<u8>,
     expect: Expect,
 }
 
-/// A frame and what the contract says of it.
+/// A frame from a subscriber and what the contract says of it.
 pub(crate) fn row(name: impl Into<String>, frame: Vec<u8>, expect: Expect) -> Row {
-    Row { name: name.into(), frame, expect }
+    Row { name: name.into(), direction: Direction::Egress, frame, expect }
 }
 
-/// One policy in the host engine.
-pub(crate) struct Host {
-    pub(crate) tables: Tables,
-    unmanaged: Unmanaged,
-}
-
-impl Host {
-    /// Compiled for a time.
-    pub(crate) fn new(policy: &Policy, clock: Clock, unmanaged: Unmanaged, enforce: bool) -> Self {
-        let tables = compile(policy, clock, enforce, |zone| zone as u32 + 1).expect("tables of this policy");
-        Self { tables, unmanaged }
-    }
-
-    /// The verdict on a frame at a reading of the boot clock, with the action that can be done.
-    pub(crate) fn verdict(&self, frame: &[u8], now: u64) -> Verdict {
-        let parsed = parse(frame, &Egress);
-        let verdict = decide(&parsed, Direction::Egress, &Lens { host: self, now });
-        match &parsed {
-            Parsed::Smtp(segment)
-                if verdict.action == Action::Reset && answer::reset(frame, segment).is_none() =>
-            {
-                Verdict { action: Action::Drop, ..verdict }
-            }
-            _ => verdict,
-        }
-    }
+/// The same of a frame toward a subscriber.
+pub(crate) fn back(name: impl Into<String>, frame: Vec<u8>, expect: Expect) -> Row {
+    Row { direction: Direction::Return, ..row(name, frame, expect) }
 }
 
 /// One policy in both engines.
@@ -84,7 +58,7 @@ impl Bench {
     /// Of a policy at a time.
     pub(crate) fn of(policy: &Policy, clock: Clock, unmanaged: Unmanaged, enforce: bool) -> Self {
         let host = Host::new(policy, clock, unmanaged, enforce);
-        let mut runner = Runner::new(&[Direction::Egress], unmanaged).expect("root, and the program");
+        let mut runner = Runner::new(Direction::ALL, unmanaged).expect("root, and both programs");
         runner.install(&host.tables).expect("tables in the kernel");
         let mut bench = Self { host, runner, counted: BTreeMap::new() };
         bench.counted = bench.count();
@@ -130,10 +104,10 @@ impl Bench {
             let wanted = self.wanted(&expect);
             differ(
                 "host engine",
-                format!("{:?}", self.host.verdict(&row.frame, clock::now().boot)),
+                format!("{:?}", self.host.verdict(row.direction, &row.frame, clock::now().boot)),
                 format!("{wanted:?}"),
             );
-            let Run { verdict, code, frame } = self.runner.run(&row.frame).expect("a test-run");
+            let Run { verdict, code, frame } = self.run(row.direction, &row.frame);
             differ("program", format!("{verdict:?}"), format!("{:?}", traced(wanted)));
             differ("xdp", code.label().to_owned(), expect.code.label().to_owned());
             if expect.code != Code::Tx {
@@ -142,7 +116,7 @@ impl Bench {
             let counted = self.count();
             let moved = difference(&self.counted, &counted);
             self.counted = counted;
-            differ("counters", format!("{moved:?}"), format!("{:?}", moves(&expect, row.frame.len())));
+            differ("counters", format!("{moved:?}"), format!("{:?}", moves(row, &expect)));
         }
         faults
     }
@@ -152,9 +126,14 @@ impl Bench {
         self.counted = self.count();
     }
 
-    /// Runs a frame through the loaded program.
+    /// Runs a frame from a subscriber through the loaded program.
     pub(crate) fn program(&mut self, frame: &[u8]) -> Run {
-        self.runner.run(frame).expect("a test-run")
+        self.run(Direction::Egress, frame)
+    }
+
+    /// Runs a frame through the loaded program of a direction.
+    pub(crate) fn run(&mut self, direction: Direction, frame: &[u8]) -> Run {
+        self.runner.run(direction, frame).expect("a test-run")
     }
 
     /// Puts another policy into both engines.
@@ -196,20 +175,24 @@ impl Bench {
     /// Every counter, by the labels that people see.
     fn count(&self) -> BTreeMap<String, u64> {
         let slots = 0..self.host.tables.zones.len() as u32 + 2;
-        let Snapshot { packets, actions, rules } = self.runner.snapshot(slots).expect("counters");
+        let Snapshot { packets, actions, rules, flow_events } =
+            self.runner.snapshot(slots).expect("counters");
         let mut counted = BTreeMap::new();
         for row in packets {
             let known = self.host.tables.zones.get(&row.zone).cloned();
             let zone = known.unwrap_or_else(|| {
                 if row.zone == NO_ZONE { String::new() } else { format!("slot {}", row.zone) }
             });
-            let of = labels(row.family.label(), &zone, row.decision.label(), row.reason, row.enforced);
+            let of = labels(row.direction, row.family, &zone, row.decision, row.reason, row.enforced);
             counted.insert(format!("packets {of}"), row.count.packets);
             counted.insert(format!("bytes {of}"), row.count.bytes);
             counted.insert(format!("attempts {of}"), row.count.attempts);
         }
         for (_, action, count) in actions {
             counted.insert(format!("actions {}", action.label()), count);
+        }
+        for (_, event, count) in flow_events {
+            counted.insert(format!("flows {}", event.label()), count);
         }
         for (number, count) in rules {
             let id = self.host.tables.rules.get(&number).map_or("?", |rule| rule.id.as_str());
@@ -225,16 +208,24 @@ pub(crate) fn traced(verdict: Verdict) -> Option<Verdict> {
     (verdict.reason != Reason::NotSmtp).then_some(verdict)
 }
 
-fn labels(family: &str, zone: &str, decision: &str, reason: Reason, enforced: bool) -> String {
-    format!("{family} zone={zone:?} {decision} {} enforced={enforced}", reason.label())
+fn labels(
+    direction: Direction,
+    family: Family,
+    zone: &str,
+    decision: Decision,
+    reason: Reason,
+    enforced: bool,
+) -> String {
+    let [direction, family] = [direction.label(), family.label()];
+    format!("{direction} {family} zone={zone:?} {} {} enforced={enforced}", decision.label(), reason.label())
 }
 
 /// The counters that one packet must move, and no others.
-fn moves(expect: &Expect, length: usize) -> BTreeMap<String, u64> {
-    let zone = expect.zone.unwrap_or_default();
-    let of = labels(expect.family.label(), zone, expect.decision.label(), expect.reason, expect.enforced);
-    let mut moved =
-        BTreeMap::from([(format!("packets {of}"), 1), (format!("bytes {of}"), length.min(LINEAR) as u64)]);
+fn moves(row: &Row, expect: &Expect) -> BTreeMap<String, u64> {
+    let Expect { family, decision, reason, enforced, .. } = *expect;
+    let of = labels(row.direction, family, expect.zone.unwrap_or_default(), decision, reason, enforced);
+    let bytes = row.frame.len().min(LINEAR) as u64;
+    let mut moved = BTreeMap::from([(format!("packets {of}"), 1), (format!("bytes {of}"), bytes)]);
     if expect.attempt {
         moved.insert(format!("attempts {of}"), 1);
     }
@@ -253,42 +244,4 @@ fn moves(expect: &Expect, length: usize) -> BTreeMap<String, u64> {
 fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let change = |(name, count): (&String, &u64)| (name.clone(), count - before.get(name).unwrap_or(&0));
     after.iter().map(change).filter(|(_, change)| *change > 0).collect()
-}
-
-/// [`View`], with a node's `enforce: false` as well.
-struct Lens<'a> {
-    host: &'a Host,
-    now: u64,
-}
-
-impl Lens<'_> {
-    fn view(&self) -> View<'_> {
-        let block_unmanaged = self.host.unmanaged != Unmanaged::Pass;
-        View { tables: &self.host.tables, now: self.now, block_unmanaged }
-    }
-}
-
-impl Lookup for Lens<'_> {
-    fn subscriber(&self, address: Address) -> Option<Subscriber> {
-        self.view().subscriber(address)
-    }
-
-    fn destination(&self, address: Address) -> Option<u32> {
-        self.view().destination(address)
-    }
-
-    fn cell(&self, key: CellKey) -> Option<Cell> {
-        self.view().cell(key)
-    }
-
-    fn now(&self) -> u64 {
-        self.now
-    }
-
-    fn settings(&self, direction: Direction) -> Settings {
-        Settings {
-            enforce_unmanaged: self.host.unmanaged == Unmanaged::Block,
-            ..self.view().settings(direction)
-        }
-    }
 }

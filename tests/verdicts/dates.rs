@@ -1,12 +1,13 @@
 //! `from` and `until`, to the nanosecond where the host decides and to the clock's reading where the kernel does.
 
-use crate::bench::{Bench, Host};
+use crate::bench::Bench;
 use crate::frames::connect;
+use crate::host::Host;
 use crate::policies;
 use gate25::clock;
 use gate25::datapath::object::Unmanaged;
 use gate25::policy::compile::Clock;
-use gate25_common::verdict::Reason;
+use gate25_common::verdict::{Direction, Reason};
 use jiff::{SignedDuration, Timestamp};
 use std::thread::sleep;
 use std::time::Duration;
@@ -32,7 +33,7 @@ fn at(policy: &str, wall: Timestamp) -> (Reason, Option<String>) {
 }
 
 fn decided(host: &Host, boot: u64) -> (Reason, Option<String>) {
-    let verdict = host.verdict(&connect(TO[0], TO[1]), boot);
+    let verdict = host.verdict(Direction::Egress, &connect(TO[0], TO[1]), boot);
     (verdict.reason, host.tables.rules.get(&verdict.rule).map(|rule| rule.id.clone()))
 }
 

@@ -46,6 +46,11 @@ pub(crate) const fn reset(reason: Reason, zone: &'static str) -> Expect {
     Expect { action: Action::Reset, code: Code::Tx, ..block(reason) }.of(zone)
 }
 
+/// An IPv4 SYN that is blocked and answered with an ICMP error.
+pub(crate) const fn icmp(reason: Reason, zone: &'static str) -> Expect {
+    Expect { action: Action::Icmp, ..reset(reason, zone) }
+}
+
 /// An IPv4 SYN that is blocked in silence.
 pub(crate) const fn drop(reason: Reason, zone: &'static str) -> Expect {
     block(reason).of(zone)

@@ -24,11 +24,11 @@ pub(crate) fn load(text: &str) -> Policy {
 pub(crate) const MAIN: &str = r#"
 version: 1
 zones:
-  - {id: west, subscribers: ["203.0.113.0/24", "2001:db8:100::/40"], mode: enforce, action: reset}
+  - {id: west, subscribers: ["203.0.113.0/24", "2001:db8:100::/40"], mode: enforce, action: reset, return_path: enforce}
   - {id: lab, subscribers: ["203.0.113.64/26", "2001:db8:140::/44"], mode: enforce}
-  - {id: desk, subscribers: ["203.0.113.65", "2001:db8:140::5"]}
-  - {id: watch, subscribers: ["198.18.0.0/16", "2001:db8:300::/40"], action: reset}
-  - {id: free, subscribers: ["100.64.0.0/10", "2001:db8:f00::/40"], mode: enforce, action: reset}
+  - {id: desk, subscribers: ["203.0.113.65", "2001:db8:140::5"], return_path: monitor}
+  - {id: watch, subscribers: ["198.18.0.0/16", "2001:db8:300::/40"], action: reset, return_path: monitor}
+  - {id: free, subscribers: ["100.64.0.0/10", "2001:db8:f00::/40"], mode: enforce, action: reset, return_path: monitor}
 relays:
   - {id: west-relay, zones: [west], addresses: ["192.0.2.25", "2001:db8:25::/64"]}
   - {id: all-relay, addresses: ["192.0.2.53", "2001:db8:53::53", "192.0.2.66", "2001:db8:53::66"]}

@@ -3,6 +3,7 @@
 use gate25::policy::{
     Action, Block, Endpoints, Exception, Kind, Mode, Notice, Policy, Relay, ReturnPath, Scope, Zone,
 };
+use gate25_common::verdict::Direction;
 use gate25_tests::packet::{Extension, Ipv4, Ipv6, Link, Payload, Ppp, Tcp, udp};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::{SignedDuration, Timestamp};
@@ -160,19 +161,26 @@ fn link() -> impl Strategy<Value = Link> {
     })
 }
 
-fn tcp() -> impl Strategy<Value = Tcp> {
+/// A segment that goes that way; port 25 is the remote's.
+fn tcp(direction: Direction) -> impl Strategy<Value = Tcp> {
     let port = prop_oneof![8 => Just(25), 1 => Just(587), 1 => Just(26)];
     let payload = prop_oneof![3 => vec(any::<u8>(), 0..3), 2 => vec(any::<u8>(), 0..80), 1 => vec(any::<u8>(), 1900..2100)];
     let flags = prop_oneof![3 => Just(2), 2 => Just(0x10), 1 => any::<u8>()];
     (any::<u16>(), port, any::<u32>(), any::<u32>(), flags, payload, 0..=10_usize, any::<bool>()).prop_map(
-        |(source, destination, sequence, acknowledgement, flags, payload, options, wrong)| Tcp {
-            sequence,
-            acknowledgement,
-            flags,
-            options: vec![1; options * 4],
-            payload,
-            wrong_checksum: wrong && flags & 1 == 1,
-            ..Tcp::new(source, destination, flags)
+        move |(near, far, sequence, acknowledgement, flags, payload, options, wrong)| {
+            let (source, destination) = match direction {
+                Direction::Egress => (near, far),
+                Direction::Return => (far, near),
+            };
+            Tcp {
+                sequence,
+                acknowledgement,
+                flags,
+                options: vec![1; options * 4],
+                payload,
+                wrong_checksum: wrong && flags & 1 == 1,
+                ..Tcp::new(source, destination, flags)
+            }
         },
     )
 }
@@ -188,9 +196,9 @@ fn extension() -> impl Strategy<Value = Extension> {
 }
 
 /// A packet between two of the sixteen, most of them well formed.
-fn packet() -> impl Strategy<Value = Payload> {
+fn packet(direction: Direction) -> impl Strategy<Value = Payload> {
     let fragment = prop_oneof![8 => Just(0x4000_u16), 1 => Just(Ipv4::MORE), 1 => any::<u16>()];
-    let v4 = (tcp(), 0..8_u8, 0..8_u8, 0..=10_usize, fragment, any::<bool>()).prop_map(
+    let v4 = (tcp(direction), 0..8_u8, 0..8_u8, 0..=10_usize, fragment, any::<bool>()).prop_map(
         |(tcp, from, to, options, fragment, is_udp)| {
             let (IpAddr::V4(from), IpAddr::V4(to)) = (address(false, from), address(false, to)) else {
                 unreachable!()
@@ -204,14 +212,18 @@ fn packet() -> impl Strategy<Value = Payload> {
             .into()
         },
     );
-    let v6 =
-        (tcp(), 0..8_u8, 0..8_u8, prop_oneof![2 => vec(extension(), 0..=1), 1 => vec(extension(), 0..=10)])
-            .prop_map(|(tcp, from, to, chain)| {
-                let (IpAddr::V6(from), IpAddr::V6(to)) = (address(true, from), address(true, to)) else {
-                    unreachable!()
-                };
-                Ipv6::tcp(from, to, &tcp).with(chain).into()
-            });
+    let v6 = (
+        tcp(direction),
+        0..8_u8,
+        0..8_u8,
+        prop_oneof![2 => vec(extension(), 0..=1), 1 => vec(extension(), 0..=10)],
+    )
+        .prop_map(|(tcp, from, to, chain)| {
+            let (IpAddr::V6(from), IpAddr::V6(to)) = (address(true, from), address(true, to)) else {
+                unreachable!()
+            };
+            Ipv6::tcp(from, to, &tcp).with(chain).into()
+        });
     prop_oneof![v4, v6]
 }
 
@@ -226,11 +238,11 @@ impl std::fmt::Debug for Frame {
 }
 
 /// A frame, as it was made or damaged: octets changed among the headers, the end cut off, padding added.
-pub(crate) fn frame() -> impl Strategy<Value = Frame> {
+pub(crate) fn frame(direction: Direction) -> impl Strategy<Value = Frame> {
     let damage = prop_oneof![2 => Just(Vec::new()), 1 => vec((0..100_usize, any::<u8>()), 1..4)];
     let cut = prop_oneof![4 => Just(usize::MAX), 1 => 14..140_usize];
     let padding = prop_oneof![6 => Just(0), 1 => 1..50_usize, 1 => 3_000..6_000_usize];
-    (link(), packet(), damage, cut, padding).prop_map(|(link, packet, damage, cut, padding)| {
+    (link(), packet(direction), damage, cut, padding).prop_map(|(link, packet, damage, cut, padding)| {
         let mut frame = link.carry(packet);
         for (at, octet) in damage {
             if let Some(place) = frame.get_mut(at) {

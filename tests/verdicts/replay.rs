@@ -3,6 +3,7 @@
 use crate::frames::{connect, ipv4, plain, relayed, syn};
 use crate::policies;
 use gate25::command::replay::replay;
+use gate25_common::verdict::Direction;
 use gate25_tests::packet::{ACK, Ipv4, Link, RST, Tcp, arp};
 use jiff::Timestamp;
 use std::fs;
@@ -24,11 +25,11 @@ fn pcap(name: &str, frames: &[Vec<u8>]) -> PathBuf {
     file
 }
 
-fn lines(policy: &str, at: &str, frames: &[Vec<u8>]) -> Vec<String> {
-    let capture = pcap(&format!("replay-{at}").replace(':', "-"), frames);
+fn lines(policy: &str, at: &str, direction: Direction, frames: &[Vec<u8>]) -> Vec<String> {
+    let capture = pcap(&format!("replay-{at}-{}", direction.label()).replace(':', "-"), frames);
     let mut out = Vec::new();
     let at: Timestamp = at.parse().expect("an instant");
-    replay(&policies::load(policy), at, &capture, true, &mut out).expect("a replay");
+    replay(&policies::load(policy), at, direction, &capture, true, &mut out).expect("a replay");
     fs::remove_file(capture).expect("the capture");
     String::from_utf8(out).expect("text").lines().map(str::to_owned).collect()
 }
@@ -73,7 +74,7 @@ fn a_line_a_packet() {
     ];
     let wanted: Vec<_> =
         (1..).zip(wanted).map(|(number, rest)| format!(r#"{{"packet":{number},{rest}"#)).collect();
-    assert_eq!(lines(policies::MAIN, "2026-01-01T00:00:00Z", &frames), wanted);
+    assert_eq!(lines(policies::MAIN, "2026-01-01T00:00:00Z", Direction::Egress, &frames), wanted);
 }
 
 /// The policy as it is at that instant, however long the replay takes: `until` is half-open.
@@ -81,7 +82,7 @@ fn a_line_a_packet() {
 fn at_an_instant() {
     let frames = vec![connect("203.0.113.7", "198.19.8.1"); 3];
     let reasons = |at| {
-        let lines = lines(policies::MAIN, at, &frames);
+        let lines = lines(policies::MAIN, at, Direction::Egress, &frames);
         let reason = |line: &String| {
             ["exception", "expired"].into_iter().find(|word| line.contains(&format!("\"{word}\"")))
         };

@@ -4,7 +4,7 @@ use crate::bench::{Bench, traced};
 use crate::frames::{ipv4, ipv6, relayed, relayed_v6, syn};
 use gate25::clock;
 use gate25::datapath::testrun::{Code, SHORTEST};
-use gate25_common::verdict::{Action, Verdict};
+use gate25_common::verdict::{Action, Direction, Verdict};
 use gate25_tests::packet::{Extension, Ipv4, Link, Payload, Ppp, Tcp};
 
 #[test]
@@ -29,7 +29,7 @@ fn borders() {
     for (link_name, link) in &links {
         for (name, packet) in &packets {
             let frame = [link.carry(packet.clone()), vec![0; 100]].concat();
-            let host = bench.host.verdict(&frame, clock::now().boot);
+            let host = bench.host.verdict(Direction::Egress, &frame, clock::now().boot);
             for linear in SHORTEST..frame.len() {
                 let Some(run) = bench.split(&frame, linear as u32) else { continue };
                 runs += 1;

@@ -1,7 +1,7 @@
 //! Ports, and what is not TCP at all.
 
 use crate::bench::{Bench, Row, row};
-use crate::expect::{drop, not_smtp, reset};
+use crate::expect::{Expect, drop, not_smtp, reset};
 use crate::frames::{STRANGER, STRANGER_V6, WEST, WEST_V6, ipv4, ipv6, plain, syn};
 use gate25_common::verdict::Family::{Ipv4 as V4, Ipv6 as V6};
 use gate25_common::verdict::Reason::Default;
@@ -53,7 +53,11 @@ fn other_protocols() {
 /// `drop` where no answer can be made, each beside the packet that is answered.
 #[test]
 fn what_is_never_answered() {
-    let answered = reset(Default, "west");
+    Bench::main().check(answered_and_not(reset(Default, "west")));
+}
+
+/// The rows of that, where an answer is this one.
+pub(crate) fn answered_and_not(answered: Expect) -> Vec<Row> {
     let silent = drop(Default, "west");
     let link = Link::new();
     let data = |flags| Tcp::new(40_000, 25, flags).payload(*b"EHLO client.example\r\n");
@@ -113,7 +117,7 @@ fn what_is_never_answered() {
     rows.push(row("20 octets of tcp by the total length", plain(whole), answered));
     let cut = plain(ipv4(&data(ACK)));
     rows.push(row("payload cut", cut[..cut.len() - 1].to_vec(), silent.quiet()));
-    Bench::main().check(rows);
+    rows
 }
 
 /// The checksum is verified over payloads of every length, and of every length a wrong one is found.

@@ -8,7 +8,7 @@ use aya_ebpf::programs::XdpContext;
 use gate25_common::address::Address;
 use gate25_common::checksum::{fold, pseudo_header, sum, words_sum};
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{ICMP, ICMPV6, LINK_HEADERS, NO_PPPOE, OPEN, Segment};
+use gate25_common::parse::{ICMP, ICMPV6, LINK_HEADERS, NO_PPPOE, Segment};
 
 use super::TTL;
 
@@ -27,7 +27,8 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment) -> Opti
     let is_ipv6 = segment.subscriber.is_ipv6();
     let own = own_address(is_ipv6)?;
     let (network_header, most) = if is_ipv6 { (40, MOST_IPV6) } else { (20, MOST_IPV4) };
-    let end = if segment.end == OPEN { frame.length() } else { segment.end };
+    // A packet that is cut is quoted as far as it is there.
+    let end = segment.end.min(frame.length());
     let quoted = (end - segment.network).min(most - network_header - HEADER);
     let sum = sum::<Linear, MOST_IPV6>(frame, segment.network, segment.network + quoted, 0)?;
     let link: [u8; MOVED] = frame.read(0)?;

@@ -9,7 +9,7 @@ use crate::maps;
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use gate25_common::abi::{Flow, FlowKey};
 use gate25_common::address::Address;
-use gate25_common::answer::is_alone;
+use gate25_common::answer::redirectable;
 use gate25_common::checksum::{address_sum, mended};
 use gate25_common::flow::opens;
 use gate25_common::frame::Bytes;
@@ -36,10 +36,7 @@ pub(crate) fn forward(
     judged: &Judged,
     generation: &Generation,
 ) -> Outcome {
-    if !is_alone(frame, segment) || segment.transport + 20 > segment.end {
-        return Outcome::Stray;
-    }
-    let Some(header) = frame.read::<20>(segment.transport) else { return Outcome::Stray };
+    let Some(header) = redirectable(frame, segment) else { return Outcome::Stray };
     let key = FlowKey::new(segment.subscriber, segment.subscriber_port);
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
@@ -122,8 +119,7 @@ fn new(segment: &Segment, judged: &Judged, target: Address, port: u16, now: u64)
 /// is known to be of one. Nobody sees this but `replay`.
 #[inline(always)]
 pub(crate) fn would(frame: &Linear, segment: &Segment) -> Outcome {
-    let opens = || frame.read::<14>(segment.transport).is_some_and(|header| opens(header[13]));
-    if maps::REPLAY.load() == 0 || (is_alone(frame, segment) && opens()) {
+    if maps::REPLAY.load() == 0 || redirectable(frame, segment).is_some_and(|header| opens(header[13])) {
         Outcome::Redirected
     } else {
         Outcome::Stray

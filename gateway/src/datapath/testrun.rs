@@ -10,6 +10,7 @@ use aya::maps::{Array, MapData};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions};
 use gate25_common::abi::{Gateway, Trace};
 use gate25_common::verdict::{Direction, Verdict};
+use std::borrow::Cow;
 
 /// Octets of the shortest frame that the kernel's test-run takes.
 pub const SHORTEST: usize = 14;
@@ -19,6 +20,9 @@ const LONGEST: usize = 65_536;
 /// The same on the way back, where test-run takes no more than fits into a page with the kernel's own part. The headers
 /// behind it, of which only a chain of IPv6 extension headers has any, are not read.
 const LONGEST_RETURN: usize = 3_520;
+/// Octets in front of the `EtherType`, and a tag of VLAN 0.
+const MACS: usize = 12;
+const TAG: [u8; 4] = [0x81, 0, 0, 0];
 /// What the gateway calls itself where there is no interface: the addresses that stand for a node without one (RFC 7600
 /// section 6, RFC 6666).
 const NOBODY: Gateway = Gateway {
@@ -153,13 +157,19 @@ impl Runner {
             Direction::Egress => LONGEST,
             Direction::Return => LONGEST_RETURN,
         };
-        let frame = &frame[..frame.len().min(longest)];
+        let given = &frame[..frame.len().min(longest)];
+        let is_refused = direction == Direction::Return && is_cut_ip(given);
+        let frame = if is_refused {
+            Cow::Owned([&given[..MACS], &TAG, &given[MACS..]].concat())
+        } else {
+            Cow::Borrowed(given)
+        };
         let failed = |error: &dyn std::fmt::Display| {
             Fault::kernel(format!("test-run of {} octets", frame.len()), error)
         };
         self.trace.set(0, NOTHING, 0).map_err(|error| failed(&error))?;
         let options = TestRunOptions {
-            data_in: Some(frame),
+            data_in: Some(&frame),
             data_out: Some(&mut self.out),
             ctx_in,
             ..TestRunOptions::default()
@@ -176,13 +186,27 @@ impl Runner {
                 Direction::Egress => Code::of_xdp(result.return_value),
                 Direction::Return => Code::of_classifier(result.return_value),
             },
-            frame: self.out[..(result.data_size_out as usize).min(LONGEST)].to_vec(),
+            frame: if is_refused {
+                given.to_vec()
+            } else {
+                self.out[..(result.data_size_out as usize).min(LONGEST)].to_vec()
+            },
         })
     }
 
     /// What was counted so far, for these zone slots.
     pub fn snapshot(&self, zones: impl Iterator<Item = u32> + Clone) -> Result<Snapshot, Fault> {
         self.counters.snapshot(zones)
+    }
+}
+
+/// Whether the test-run of what leaves refuses the frame, as newer kernels do where an IP header that the Ethernet header
+/// announces is cut. In a tag they take it, and a tag changes no verdict.
+fn is_cut_ip(frame: &[u8]) -> bool {
+    match frame.get(MACS..SHORTEST) {
+        Some([0x08, 0x00]) => frame.len() < SHORTEST + 20,
+        Some([0x86, 0xdd]) => frame.len() < SHORTEST + 40,
+        _ => false,
     }
 }
 
