@@ -132,10 +132,14 @@ fn a_full_table_resets_who_comes_too_late() {
     lab.expect(client.sends(remote(7), SYN), Action::Notice, &[FlowEvent::Opened]);
     lab.hears(&client, SYN | ACK, remote(7), &[]);
     lab.expect(client.sends(remote(7), ACK), Action::Reset, &[FlowEvent::Full]);
-    // One that closes makes room.
-    let first = lab.client("203.0.113.16", 1_000);
+    // One that closes makes room, whichever side begins.
+    let [first, second] = [1_000, 1_001].map(|port| lab.client("203.0.113.16", port));
     lab.expect(first.sends(remote(7), FIN | ACK), Action::Notice, &[]);
     lab.established("203.0.113.40", 40_007, remote(7));
+    lab.hears(&second, FIN | ACK, remote(7), &[]);
+    lab.established("203.0.113.40", 40_008, remote(7));
+    let events = lab.events();
+    assert_eq!(events[FlowEvent::Established as usize], u64::from(FLOW_CAPACITY) + 2);
 }
 
 #[test]
