@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const SYNS: usize = 1_000_000;
-/// At a time; between two of them other senders have their turn.
+/// At a time, and how often: some 53,000 a second, as much as one line brings, and less than the lab's queues lose.
 const BATCH: usize = 64;
+const PAUSE: Duration = Duration::from_micros(1200);
 const SESSIONS: usize = 200;
 /// Forged sources, none of which is there.
 const SOURCES: std::ops::Range<u8> = 64..127;
@@ -161,7 +162,10 @@ fn a_flood_costs_nobody_a_connection() -> Result<()> {
         });
         let talking = scope.spawn(|| datagrams(&lab, &stop));
         let start = Instant::now();
-        let flooded = frames.chunks(BATCH).try_for_each(|batch| wire.send(batch));
+        let flooded = frames.chunks(BATCH).zip(0..).try_for_each(|(batch, number)| {
+            std::thread::sleep((start + PAUSE * number).saturating_duration_since(Instant::now()));
+            wire.send(batch)
+        });
         let took = start.elapsed();
         stop.store(true, Ordering::Relaxed);
         let talked = talking.join().map_err(|_| anyhow::anyhow!("the talker panicked"))?;
@@ -185,12 +189,12 @@ fn a_flood_costs_nobody_a_connection() -> Result<()> {
         resident(gate.id())?.saturating_sub(before)
     );
     ensure!(alive >= SESSIONS * 9 / 10, "{alive} of {SESSIONS} sessions survived");
-    // What the gate dropped it would have counted. The lab's queues do drop some (`/proc/net/softnet_stat`), before and
-    // behind the gate.
+    // What the gate dropped it would have counted. On a busy machine the lab's queues drop some, before and behind it
+    // (`/proc/net/softnet_stat`).
     let refused = sum(&after, "gate25_actions_total", &[("action", "drop")])
         + sum(&after, "gate25_actions_total", &[("action", "reset")]);
     ensure!(refused == 0.0, "{refused} packets were refused");
-    ensure!(lost * 200 <= sent && sent > 100, "{lost} of {sent} datagrams were lost");
+    ensure!(lost * 1000 <= sent && sent > 100, "{lost} of {sent} datagrams were lost");
     ensure!(resident(gate.id())? < before + 50_000, "the controller grows with the flood");
     ensure!(gate.health()?.0 == 200);
     ensure!(is_alive(&mut session(&lab).context("after the flood")?));
