@@ -139,20 +139,22 @@ pub struct Flow {
     pub seen: u64,
     /// What the subscriber's first ACK must acknowledge, host byte order; see [`Flow::ANSWERED`].
     pub acknowledges: u32,
+    /// Sequence number of the subscriber's SYN, host byte order.
+    pub sequence: u32,
     /// The zone's slot.
     pub zone: u32,
     /// Port of `target`, host byte order.
     pub target_port: u16,
     /// A [`Reason`].
     pub reason: u8,
-    /// An [`Action`].
+    /// An [`Action`]; [`Action::None`] for a connection that means the target itself, see [`Flow::is_direct`].
     pub action: u8,
     /// What the subscriber said: [`Flow::DONE`], [`Flow::RESET`]. Only the XDP program writes it.
     pub from_subscriber: u8,
     /// What the target said: the same, and [`Flow::ANSWERED`]. Only the TC program writes it.
     pub from_target: u8,
     /// Zeros.
-    pub padding: [u8; 2],
+    pub padding: [u8; 6],
 }
 
 impl Flow {
@@ -385,7 +387,7 @@ const _: () = {
     assert!(size_of::<Subscriber>() == 16);
     assert!(size_of::<Target>() == 24);
     assert!(size_of::<FlowKey>() == 24);
-    assert!(size_of::<Flow>() == 64);
+    assert!(size_of::<Flow>() == 72);
     assert!(size_of::<Gateway>() == 24);
     assert!(size_of::<CellKey>() == 8);
     assert!(size_of::<Cell>() == 40);

@@ -138,12 +138,12 @@ fn judge<L: Lookup>(near: &Cell, far: &Cell, tables: &L) -> (Reason, u64) {
 #[inline(always)]
 fn malformed<L: Lookup>(subscriber: Address, direction: Direction, tables: &L) -> Verdict {
     let (enforced, zone) = match tables.subscriber(subscriber) {
-        Some(subscriber) if is_off(&subscriber, direction) => {
-            return pass(Reason::Unmanaged, NO_ZONE, NO_RULE);
+        Some(subscriber) if !is_off(&subscriber, direction) => {
+            (enforces(&subscriber, direction), subscriber.zone)
         }
-        Some(subscriber) => (enforces(&subscriber, direction), subscriber.zone),
-        None if matches!(direction, Direction::Return) => return pass(Reason::Unmanaged, NO_ZONE, NO_RULE),
-        None => (tables.settings(direction).enforce_unmanaged, NO_ZONE),
+        // As one of no zone, which is blocked nowhere on the way back.
+        _ if matches!(direction, Direction::Return) => (false, NO_ZONE),
+        _ => (tables.settings(direction).enforce_unmanaged, NO_ZONE),
     };
     block(Reason::Malformed, Action::Drop, enforced, zone, NO_RULE)
 }

@@ -7,7 +7,7 @@
 use crate::abi::Flow;
 use crate::address::Address;
 use crate::answer::{ACK, FIN, RST, SYN};
-use crate::parse::SMTP;
+use crate::verdict::Action;
 
 /// The rate of [`Flow::seen`].
 const SECOND: u64 = 1_000_000_000;
@@ -42,12 +42,24 @@ impl Flow {
         self.remote == remote.words()
     }
 
-    /// The subscriber means the target itself: nothing is rewritten. Such a connection is only noted, so that no other
-    /// becomes the same.
+    /// The subscriber may connect to the target itself: nothing is rewritten. Such a connection is only noted, so that no
+    /// other becomes the same.
     #[inline(always)]
     #[must_use]
-    pub fn is_direct(&self) -> bool {
-        self.remote == self.target && self.target_port == SMTP
+    pub const fn is_direct(&self) -> bool {
+        self.action == Action::None as u8
+    }
+
+    /// Whether a packet of the target's address and port is of this very connection, and not of another one that the
+    /// subscriber has there, from the same port, now that this one has ended: what opens or refuses a connection must
+    /// answer the SYN that this one began with. (Of one that is over nothing is left to be reset.)
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_answered_by(&self, flags: u8, acknowledgement: u32) -> bool {
+        if flags & SYN != 0 {
+            return flags & ACK != 0 && acknowledgement == self.sequence.wrapping_add(1);
+        }
+        flags & RST == 0 || !self.is_over()
     }
 
     /// Either side has begun to close.
@@ -68,7 +80,7 @@ impl Flow {
     /// Whether a SYN to another destination may take the entry.
     #[inline(always)]
     #[must_use]
-    pub fn gives_way(&self, established: bool, now: u64) -> bool {
+    pub const fn gives_way(&self, established: bool, now: u64) -> bool {
         let patience = if established || self.is_direct() { IDLE } else { HALF_IDLE };
         self.is_over() || now.saturating_sub(self.seen) > patience
     }
@@ -138,6 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn another_connection_is_told_from_its_syn_on() {
+        let open = Flow { sequence: u32::MAX, ..Flow::default() };
+        let over = Flow { from_subscriber: Flow::RESET, ..open };
+        for flow in [open, over] {
+            assert!(flow.is_answered_by(SYN | ACK, 0) && !flow.is_answered_by(SYN | ACK, 1));
+            assert!(!flow.is_answered_by(SYN, 0), "a server that connects");
+            assert!(flow.is_answered_by(ACK, 7) && flow.is_answered_by(FIN | ACK, 7));
+        }
+        assert!(open.is_answered_by(RST | ACK, 7) && !over.is_answered_by(RST | ACK, 7));
+    }
+
+    #[test]
     fn closing_moves_back_for_good() {
         for (flags, over) in [(FIN | ACK, false), (RST, true)] {
             let (mut by_subscriber, mut by_target) = (answered(), answered());
@@ -155,12 +179,12 @@ mod tests {
 
     #[test]
     fn an_entry_gives_way_when_it_is_over_or_silent() {
-        let open = Flow { seen: SECOND, target_port: 2525, ..Flow::default() };
+        let open = Flow { seen: SECOND, action: Action::Notice as u8, ..Flow::default() };
         assert!(!open.gives_way(false, SECOND + HALF_IDLE) && open.gives_way(false, SECOND + HALF_IDLE + 1));
         assert!(!open.gives_way(true, SECOND + IDLE) && open.gives_way(true, SECOND + IDLE + 1));
         assert!(Flow { from_target: Flow::RESET, ..open }.gives_way(true, SECOND));
         assert!(!Flow { from_target: Flow::DONE, ..open }.gives_way(true, SECOND), "half closed");
-        let direct = Flow { target_port: SMTP, ..open };
+        let direct = Flow { action: Action::None as u8, ..open };
         assert!(!direct.gives_way(false, SECOND + IDLE) && direct.gives_way(false, SECOND + IDLE + 1));
     }
 }

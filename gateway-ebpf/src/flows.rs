@@ -30,6 +30,13 @@ pub(crate) fn open(key: &FlowKey, flow: &Flow, may_be_established: bool) {
     let _ = maps::HALF_FLOWS.insert(key, flow, 0);
 }
 
+/// Forgets a connection that has ended, for the subscriber uses its port for another one.
+#[inline(always)]
+pub(crate) fn forget(key: &FlowKey) {
+    let _ = maps::FLOWS.remove(key);
+    let _ = maps::HALF_FLOWS.remove(key);
+}
+
 /// Moves an entry. `None` where there is no room among the established ones.
 #[inline(always)]
 pub(crate) fn carry_out(step: Move, key: &FlowKey, entry: &Entry) -> Option<()> {

@@ -14,7 +14,7 @@ use aya_ebpf::programs::TcContext;
 use gate25_common::answer::{self, TO_FLAGS};
 use gate25_common::decide::decide;
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{LINK_HEADERS, Parsed, Road, SMTP, Segment, parse};
+use gate25_common::parse::{Icmp, LINK_HEADERS, Parsed, Road, SMTP, Segment, parse};
 use gate25_common::verdict::{Direction, Family};
 
 const DIRECTION: Direction = Direction::Return;
@@ -51,10 +51,7 @@ pub fn gate25_return(ctx: TcContext) -> i32 {
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
             not_smtp(&ctx, family)
         }
-        Parsed::Icmp(icmp) => {
-            quote::translate(&ctx, &icmp);
-            not_smtp(&ctx, if icmp.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 })
-        }
+        Parsed::Icmp(icmp) => message(&ctx, &icmp),
         cut => whole_packet(&ctx, &linear, &cut),
     }
 }
@@ -65,8 +62,16 @@ fn whole_packet(ctx: &TcContext, linear: &Linear, cut: &Parsed) -> i32 {
     let Some(whole) = Scattered::of_skb(ctx, linear) else { return other(ctx, cut) };
     match parse(&whole, &Toward) {
         Parsed::Smtp(segment) => tcp(ctx, &segment),
+        Parsed::Icmp(icmp) => message(ctx, &icmp),
         parsed => other(ctx, &parsed),
     }
+}
+
+/// An ICMP message, which always passes.
+#[inline(always)]
+fn message(ctx: &TcContext, icmp: &Icmp) -> i32 {
+    quote::translate(ctx, icmp);
+    not_smtp(ctx, if icmp.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 })
 }
 
 /// What is no TCP of concern, or cannot be read.
@@ -99,7 +104,6 @@ fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
     };
     if is_of_target(segment.remote_port)
         && let Some(original) = restore::original(segment, &header)
-        && !(original.words() == segment.remote.words() && segment.remote_port == SMTP)
     {
         return match restore::write(ctx, segment, original) {
             Some(()) => not_smtp(ctx, family(segment)),

@@ -182,6 +182,11 @@ fn a_connection_straight_to_the_relay_is_never_mixed_with_a_redirected_one() {
     let answer = Ipv4::tcp([192, 0, 2, 25].into(), [203, 0, 113, 80].into(), &Tcp::new(25, 40_014, ACK));
     let run = lab.runner.run(Direction::Return, &Link::new().carry(answer)).expect("a test-run");
     assert_eq!(run.verdict.map(|verdict| verdict.reason), Some(Reason::Relay));
+    // An open one that is displaced is counted.
+    let client = lab.established("203.0.113.80", 40_016, remote(7));
+    let before = lab.events();
+    lab.passes_untouched(client.sends(relay, SYN), Action::None);
+    assert_eq!(lab.events()[FlowEvent::Conflict as usize], before[FlowEvent::Conflict as usize] + 1);
     // One that began before the gate did has no entry, and needs none.
     let old = lab.client("203.0.113.80", 40_015);
     lab.passes_untouched(old.sends(relay, ACK), Action::None);
@@ -240,6 +245,26 @@ fn what_is_not_of_the_connection_is_left_as_it_is() {
         assert_eq!((run.code, run.frame), (Code::Pass, frame));
     }
     lab.hears(&client, ACK, remote(7), &[]);
+}
+
+/// A subscriber who was redirected may later mean the target itself, at a port that is not the gate's business.
+#[test]
+fn a_connection_that_has_ended_claims_no_answers_of_another() {
+    let mut lab = Lab::new();
+    for name in ["203.0.113.10", "2001:db8:100::10"] {
+        let stranger: IpAddr =
+            if name.contains(':') { "2001:db8:bad::25".parse().expect("one") } else { remote(7) };
+        for refused in [false, true] {
+            let client = lab.established(name, 40_017 + u16::from(refused), stranger);
+            lab.run(client.sends(stranger, FIN | ACK));
+            lab.hears(&client, FIN | ACK, stranger, &[]);
+            // The answer to another SYN, whose sequence number was another.
+            lab.hears_itself(&client, if refused { RST | ACK } else { SYN | ACK });
+            if !refused {
+                lab.hears_itself(&client, ACK);
+            }
+        }
+    }
 }
 
 #[test]

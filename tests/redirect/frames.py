@@ -141,7 +141,10 @@ def conversation(zone, target, family, link, shape, port):
     forth("FA", 2427, 1418, LATER, b"", "FIN")
     back("A", 1418, 2428, LATER, b"", "last ACK")
     forth("R", 2428, 0, [], b"", "RST")
-    back("R", 1418, 0, [], b"", "RST")
+    # Of what is over, nothing is left to be reset: it may be another connection's.
+    frame = framed(link, ip(family, address, subscriber, shape, hops=62)
+                   / TCP(sport=target_port, dport=port, flags="R", seq=1418), toward=True)
+    step("return", "pass", frame, frame, note + "RST of what is over")
 
 
 def answers(zone, family, link, shape, port):
@@ -205,10 +208,15 @@ def errors(family, link, port):
     other = finished(ip(family, subscriber, address, False) / TCP(sport=port + 1, dport=target_port, flags="A"))
     another = finished(ip(family, subscriber, remote, False) / TCP(sport=port, dport=target_port, flags="A"))
     echo = ICMP(type=8) if family == 4 else ICMPv6EchoRequest()
+    # Behind a later fragment's header there are no ports, whatever it looks like.
+    piece = bytearray(finished(ip(family, subscriber, address, False) / TCP(sport=port, dport=target_port, flags="A")))
+    if family == 4:
+        piece[6:8] = b"\x00\x03"
     for what, packet in (
         ("another port", outer() / kinds[0] / Raw(other)),
         ("another address", outer() / kinds[0] / Raw(another)),
         ("an echo request", outer() / echo / Raw(other)),
+        *([("a later fragment", outer() / kinds[0] / Raw(bytes(piece)))] if family == 4 else []),
     ):
         frame = framed(link, packet, toward=True)
         step("return", "pass", frame, frame, f"IPv{family}, {link}: {what}")

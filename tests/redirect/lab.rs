@@ -98,12 +98,21 @@ impl Lab {
         self.counted(before, events);
     }
 
+    /// A packet of the target that answers another SYN reaches the subscriber as it is.
+    pub(crate) fn hears_itself(&mut self, client: &Client, flags: u8) {
+        let mut tcp = Tcp::new(client.target.1, client.port, flags);
+        tcp.acknowledgement = 0x0bad_cafe;
+        let frame = Link::new().carry(packet(client.target.0, client.address, &tcp));
+        let run = self.runner.run(Direction::Return, &frame).expect("a test-run");
+        assert_eq!((run.code, run.frame), (Code::Pass, frame));
+    }
+
     /// A connection, as far as its first ACK.
     pub(crate) fn established(&mut self, address: &str, port: u16, remote: IpAddr) -> Client {
         let client = self.client(address, port);
         assert_eq!(self.run(client.sends(remote, SYN)), Code::Pass);
         let mut tcp = Tcp::new(client.target.1, port, SYN | ACK);
-        tcp.sequence = ISN;
+        (tcp.sequence, tcp.acknowledgement) = (ISN, 2);
         let frame = Link::new().carry(packet(client.target.0, client.address, &tcp));
         let run = self.runner.run(Direction::Return, &frame).expect("a test-run");
         assert_eq!(run.code, Code::Pass);

@@ -97,8 +97,9 @@ fn what_cannot_be_read_is_judged_by_its_destination() {
     judged(&[
         (chain(subscriber), malformed(true)),
         (chain(watching), malformed(false)),
-        (chain(not_looking), UNMANAGED),
-        (chain("2001:db8:ffff::1".parse().expect("one")), UNMANAGED),
+        // As one of no zone, which nothing on the way back blocks.
+        (chain(not_looking), malformed(false)),
+        (chain("2001:db8:ffff::1".parse().expect("one")), malformed(false)),
     ]);
 }
 
@@ -109,6 +110,10 @@ fn ones_own_redirected_connection_passes_from_port_25() {
     let client = lab.established("198.18.0.10", 40_000, crate::remote(7));
     lab.hears(&client, ACK, crate::remote(7), &[]);
     judged(&[(toward("192.0.2.99", 25, "198.18.0.10", ACK), BLOCKED)]);
+    // Also of one that was led to the very server it asked for.
+    let target = "192.0.2.99".parse().expect("an address");
+    let own = lab.established("198.18.0.10", 40_001, target);
+    lab.hears(&own, ACK, target, &[]);
     let stranger = toward("198.51.100.7", 25, "198.18.0.10", SYN | ACK);
     assert_eq!(lab.runner.run(Direction::Return, &stranger).expect("a test-run").code, Code::Drop);
 }

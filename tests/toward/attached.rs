@@ -94,6 +94,10 @@ fn clsact_takes_it_too() -> Result<()> {
     let attach = || lab.edge.run(|| ReturnPath::attach_to(INTERFACE, &pins, Hook::Clsact));
     // Two of them, as two controllers one after the other would make them.
     let mut seen = Vec::new();
+    let detached = || -> Result<bool> {
+        lab.edge.run(|| return_path::detach_all(&pins))?;
+        Ok(filters()?.is_empty() && !pins.return_filter(INTERFACE).exists())
+    };
     for _ in 0..2 {
         let path = attach().map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
         let text = filters()?;
@@ -102,8 +106,25 @@ fn clsact_takes_it_too() -> Result<()> {
         seen.push(id(&text).context("no id")?);
     }
     ensure!(seen[0] != seen[1], "not replaced");
+    ensure!(detached()?, "left behind");
+    // Somebody takes it off, or the interface goes: both are seen, mended by attaching again, and no reason not to detach.
+    let path = attach().map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+    let lost =
+        ["tc filter del dev eth1 egress", "ip link del eth1", "ip link add eth1 type veth peer name other"];
+    for (number, words) in lost.iter().enumerate() {
+        let mut words = words.split(' ');
+        let mut command = Command::new(words.next().context("a command")?);
+        command.args(words);
+        lab.edge.output(command)?;
+        ensure!(lab.edge.run(|| path.fault()).is_some(), "not noticed: {}", lost[number]);
+        if number != 1 {
+            attach().map_err(|refused| anyhow::anyhow!("{}: {refused:?}", lost[number]))?;
+            ensure!(filters()?.contains("gate25_return"), "not attached again: {}", lost[number]);
+            ensure!((number == 2) == lab.edge.run(|| path.fault()).is_some());
+        }
+    }
+    lab.edge.ip("link del eth1\n")?;
     lab.edge.run(|| return_path::detach_all(&pins))?;
-    ensure!(filters()?.is_empty(), "left behind");
     ensure!(!pins.return_filter(INTERFACE).exists());
     Ok(())
 }

@@ -58,7 +58,7 @@ pub(crate) fn forward(
             let retransmitted =
                 flow.target == address.words() && flow.target_port == port && !flow.is_closing();
             if retransmitted {
-                flow.seen = now;
+                (flow.seen, flow.sequence) = (now, sequence(&header));
                 return rewrite(frame, segment, &header, address, port);
             }
         } else if !flow.gives_way(established, now) {
@@ -67,7 +67,8 @@ pub(crate) fn forward(
         }
         replaces_established = established;
     }
-    flows::open(&key, &new(segment, judged, address, port, now), replaces_established);
+    let flow = Flow { sequence: sequence(&header), ..new(segment, judged, address, port, now) };
+    flows::open(&key, &flow, replaces_established);
     flows::count(FlowEvent::Opened);
     rewrite(frame, segment, &header, address, port)
 }
@@ -86,15 +87,28 @@ pub(crate) fn note_direct(frame: &Linear, segment: &Segment, judged: &Judged, ge
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     if opens(header[13]) {
-        flows::open(&key, &new(segment, judged, address, port, now), true);
+        if let Some(Entry { flow, .. }) = flows::find(&key) {
+            // SAFETY: an element that was found.
+            let flow = unsafe { &*flow };
+            if !flow.is_direct() && !flow.is_over() {
+                flows::count(FlowEvent::Conflict);
+            }
+        }
+        let flow = Flow { sequence: sequence(&header), ..new(segment, judged, address, port, now) };
+        flows::open(&key, &flow, true);
     } else if let Some(Entry { flow, .. }) = flows::find(&key) {
         // SAFETY: an element that was found.
         let flow = unsafe { &mut *flow };
-        if flow.is_with(segment.remote) {
+        if flow.is_direct() && flow.is_with(segment.remote) {
             // It stays among those that may give way: only a redirected connection is lost with its entry.
             let _ = flow.heard_subscriber(header[13], 0, now);
         }
     }
+}
+
+#[inline(always)]
+fn sequence<const N: usize>(header: &[u8; N]) -> u32 {
+    u32::from_be_bytes([header[4], header[5], header[6], header[7]])
 }
 
 #[inline(always)]
@@ -105,13 +119,14 @@ fn new(segment: &Segment, judged: &Judged, target: Address, port: u16, now: u64)
         rule: judged.rule,
         seen: now,
         acknowledges: 0,
+        sequence: 0,
         zone: judged.zone,
         target_port: port,
         reason: judged.reason(),
         action: judged.action(),
         from_subscriber: 0,
         from_target: 0,
-        padding: [0; 2],
+        padding: [0; 6],
     }
 }
 

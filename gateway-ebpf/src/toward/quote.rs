@@ -4,6 +4,7 @@
 use super::restore;
 use crate::flows;
 use crate::frame::{Linear, load, store};
+use aya_ebpf::helpers::generated::bpf_skb_pull_data;
 use aya_ebpf::programs::TcContext;
 use gate25_common::address::Address;
 use gate25_common::checksum::{address_sum, difference, mended};
@@ -30,6 +31,19 @@ struct Quote {
 /// taken for an error about a connection that the subscriber does not have.
 #[inline(always)]
 pub(super) fn translate(ctx: &TcContext, icmp: &Icmp) {
+    let kind = load::<1>(ctx, icmp.transport);
+    let is_error = |[kind]: [u8; 1]| {
+        if icmp.is_ipv6 { ERRORS_IPV6.contains(&kind) } else { ERRORS_IPV4.contains(&kind) }
+    };
+    if !kind.is_some_and(is_error) {
+        return;
+    }
+    // Some drivers keep all but the first headers elsewhere.
+    let needed = ((icmp.transport + HEADER + 60 + 20) as u32).min(ctx.len());
+    // SAFETY: the context is the program's own.
+    if unsafe { bpf_skb_pull_data(ctx.skb.skb, needed) } != 0 {
+        return;
+    }
     let linear = &Linear::of_skb(ctx);
     let forget = |offset: usize| linear.forget(offset as u64, 0x7fff) as usize;
     let end = linear.forget(icmp.end as u64, OPEN as u64) as usize;
@@ -41,11 +55,10 @@ pub(super) fn translate(ctx: &TcContext, icmp: &Icmp) {
 
 #[inline(always)]
 fn quote(frame: &Linear, icmp: &Icmp) -> Option<Quote> {
-    let [kind] = frame.read(icmp.transport)?;
     let network = icmp.transport + HEADER;
     if icmp.is_ipv6 {
         let [first, .., next, _] = frame.read::<8>(network)?;
-        if !ERRORS_IPV6.contains(&kind) || first >> 4 != 6 || next != TCP {
+        if first >> 4 != 6 || next != TCP {
             return None;
         }
         let address = |at| Some(Address::ipv6(frame.read(at)?, frame.read(at + 8)?));
@@ -54,7 +67,7 @@ fn quote(frame: &Linear, icmp: &Icmp) -> Option<Quote> {
     }
     let header: [u8; 20] = frame.read(network)?;
     let later_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
-    if !ERRORS_IPV4.contains(&kind) || header[0] >> 4 != 4 || header[9] != TCP || later_fragment {
+    if header[0] >> 4 != 4 || header[9] != TCP || later_fragment {
         return None;
     }
     let transport = frame.forget((network + usize::from(header[0] & 0xf) * 4) as u64, 0x7fff) as usize;

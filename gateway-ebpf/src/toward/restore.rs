@@ -24,9 +24,14 @@ pub(super) fn original(segment: &Segment, header: &[u8; TO_FLAGS]) -> Option<Add
     let flow = unsafe { &mut *entry.flow };
     let remote = told(flow, segment.remote, segment.remote_port)?;
     let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    let acknowledgement = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    if !flow.is_answered_by(header[13], acknowledgement) {
+        flows::forget(&key);
+        return None;
+    }
     let step = flow.heard_target(header[13], sequence);
     let _ = flows::carry_out(step, &key, &entry);
-    Some(remote)
+    (!flow.is_direct()).then_some(remote)
 }
 
 /// Whom the subscriber of a connection believes to hear where it hears `target`.

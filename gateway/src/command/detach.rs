@@ -14,7 +14,7 @@ pub fn detach(pin: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     }
     let pins = Pins::below(pin)?;
     let names = detach_all(&pins)?;
-    return_path::detach_all(&pins)?;
+    let returns = return_path::detach_all(&pins);
     for name in &names {
         writeln!(out, "{name}: detached, no longer enforced")?;
     }
@@ -23,5 +23,6 @@ pub fn detach(pin: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     } else {
         writeln!(out, "{}: nothing was attached", pins.root().display())?;
     }
-    Ok(())
+    // What is left of the way back is told last, for it kept nothing else from going.
+    Ok(returns?)
 }

@@ -3,10 +3,12 @@
 use super::handler::Handler;
 use super::{Answer, MAX_REQUEST};
 use crate::datapath::fault::Fault;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +49,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 /// connect.
 pub fn bind(path: &Path) -> Result<(UnixListener, Bound), Fault> {
     let fault = |error: io::Error, remedy: &str| Fault::new("control", path.display(), error, remedy);
-    if UnixStream::connect(path).is_ok() {
+    if is_listened_to(path) {
         let remedy = "end that one, or give this one a `control` of its own";
         return Err(fault(io::Error::other("another controller listens there"), remedy));
     }
@@ -66,14 +68,28 @@ pub fn bind(path: &Path) -> Result<(UnixListener, Bound), Fault> {
         let listener = UnixListener::bind(&new)?;
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         let group = group(&fs::read_to_string("/etc/group").unwrap_or_default());
-        if let Some(Err(error)) = group.map(|group| chown(&new, None, Some(group))) {
-            warn!("control: {}: {error}: the group {GROUP} may not use it", path.display());
+        match group.map(|group| chown(&new, None, Some(group))) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                warn!("control: {}: {error}: the group {GROUP} may not use it", path.display())
+            }
+            None => warn!("control: {}: there is no group {GROUP}: only root may use it", path.display()),
         }
         fs::rename(&new, path)?;
         listener.set_nonblocking(true)?;
         Ok((listener, Bound { path: path.to_owned(), identity: identity(path)? }))
     };
     bound().map_err(|error| fault(error, "gate25 must be able to write there; set `control` to another path"))
+}
+
+/// Whether somebody listens there. One that does not take connections, and has too many waiting, listens all the same;
+/// it is not waited for.
+fn is_listened_to(path: &Path) -> bool {
+    let Ok(address) = SocketAddrUnix::new(path) else { return false };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let asked = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|socket| connect(&socket, &address));
+    matches!(asked, Ok(()) | Err(Errno::AGAIN))
 }
 
 /// The number of our group.

@@ -8,6 +8,7 @@ use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessa
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_packet_route::tc::{TcHandle, TcMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::net::IpAddr;
 use std::{fmt, io};
@@ -87,9 +88,38 @@ fn asked(question: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
 /// What this node calls itself on an interface: its first address there of each family, or else on any other; what is
 /// valid on one link only (RFC 4291 section 2.5.6) comes last, and must be of that very interface.
 pub fn own_addresses(index: u32) -> io::Result<[Option<IpAddr>; 2]> {
-    let socket =
-        asked(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_REQUEST | NLM_F_DUMP)?;
     let mut found: Vec<(u8, IpAddr)> = Vec::new();
+    all(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |answer| {
+        if let RouteNetlinkMessage::NewAddress(address) = answer {
+            found.extend(ranked(&address, index));
+        }
+    })?;
+    found.sort_by_key(|(rank, _)| *rank);
+    let first = |ipv6| found.iter().map(|(_, found)| *found).find(|found| found.is_ipv6() == ipv6);
+    Ok([first(false), first(true)])
+}
+
+/// Whether clsact has a filter of that priority and handle on what leaves an interface.
+pub fn has_filter(index: u32, priority: u16, handle: u16) -> io::Result<bool> {
+    let mut question = TcMessage::default();
+    question.header.index = index.cast_signed();
+    question.header.parent = CLSACT_EGRESS;
+    let mut found = false;
+    all(RouteNetlinkMessage::GetTrafficFilter(question), |answer| {
+        if let RouteNetlinkMessage::NewTrafficFilter(filter) = answer {
+            let is_it = filter.header.handle == TcHandle { major: 0, minor: handle };
+            found |= is_it && filter.header.info >> 16 == u32::from(priority);
+        }
+    })?;
+    Ok(found)
+}
+
+/// `TC_H_CLSACT` and `TC_H_MIN_EGRESS` of `linux/pkt_sched.h`.
+const CLSACT_EGRESS: TcHandle = TcHandle { major: 0xffff, minor: 0xfff3 };
+
+/// Asks for a list, and hands on all of it.
+fn all(question: RouteNetlinkMessage, mut take: impl FnMut(RouteNetlinkMessage)) -> io::Result<()> {
+    let socket = asked(question, NLM_F_REQUEST | NLM_F_DUMP)?;
     loop {
         let (answer, _) = socket.recv_from_full()?;
         let mut rest = answer.as_slice();
@@ -99,15 +129,8 @@ pub fn own_addresses(index: u32) -> io::Result<[Option<IpAddr>; 2]> {
             let length = (message.header.length as usize).next_multiple_of(4).min(rest.len());
             rest = &rest[length..];
             match message.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) => {
-                    found.extend(ranked(&address, index));
-                }
-                NetlinkPayload::Done(_) => {
-                    found.sort_by_key(|(rank, _)| *rank);
-                    let first =
-                        |ipv6| found.iter().map(|(_, found)| *found).find(|found| found.is_ipv6() == ipv6);
-                    return Ok([first(false), first(true)]);
-                }
+                NetlinkPayload::InnerMessage(answer) => take(answer),
+                NetlinkPayload::Done(_) => return Ok(()),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 _ => {}
             }

@@ -25,7 +25,8 @@ pub enum Hook {
 
 /// Our filter among those of clsact: looked at early, and found again by the number.
 const PRIORITY: u16 = 25;
-const HANDLE: TcHandle = TcHandle::new(0, 25);
+const MINOR: u16 = 25;
+const HANDLE: TcHandle = TcHandle::new(0, MINOR);
 
 /// The program on an interface. Dropping it changes nothing.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl ReturnPath {
     pub fn fault(&self) -> Option<String> {
         let here = match &self.link {
             Some(link) => sys::link(link.as_fd()).is_ok_and(|joined| joined.interface == self.index),
-            None => netlink::interface(&self.name).is_ok_and(|interface| interface.index == self.index),
+            None => has_filter(&self.name).is_ok_and(|index| index == Some(self.index)),
         };
         (!here).then(|| {
             format!("interface: {}: the return path was detached (start gate25 again to enforce)", self.name)
@@ -135,7 +136,8 @@ fn clsact(program: &mut SchedClassifier, name: &str, pins: &Pins) -> Result<(), 
     // It may be there already, ours or somebody else's; whether there is one is seen when the filter is added.
     let _ = qdisc_add_clsact(name);
     let pin = pins.return_filter(name);
-    let id = if pin.exists() {
+    // The pin may have outlived the filter, or the interface.
+    let id = if has_filter(name)?.is_some() {
         program.attach_to_link(filter(name).map_err(|error| failed(&error))?)
     } else {
         let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
@@ -147,6 +149,14 @@ fn clsact(program: &mut SchedClassifier, name: &str, pins: &Pins) -> Result<(), 
     let _ = fs::remove_file(&pin);
     let program = program.fd().map_err(|error| failed(&error))?;
     sys::pin(program.as_fd(), &pin).map_err(|error| Fault::kernel(pin.display(), error))
+}
+
+/// The interface's index, if our filter is there.
+fn has_filter(name: &str) -> Result<Option<u32>, Fault> {
+    let index = netlink::interface(name)?.index;
+    let found = netlink::has_filter(index, PRIORITY, MINOR)
+        .map_err(|error| Fault::kernel(format!("filters of {name}"), error))?;
+    Ok(found.then_some(index))
 }
 
 fn filter(name: &str) -> std::io::Result<SchedClassifierLink> {
@@ -167,9 +177,9 @@ pub fn detach_all(pins: &Pins) -> Result<(), Fault> {
 fn detach_filter(name: &str, pins: &Pins) -> Result<(), Fault> {
     use aya::programs::links::Link as _;
     let failed = |error: &dyn std::error::Error| Fault::kernel(format!("return path of {name}"), last(error));
-    // Without its interface the filter is gone.
-    if let Ok(link) = filter(name) {
-        link.detach().map_err(|error| failed(&error))?;
+    // Without its interface the filter is gone; and somebody may have taken it off.
+    if matches!(has_filter(name), Ok(Some(_))) {
+        filter(name).map_err(|error| failed(&error))?.detach().map_err(|error| failed(&error))?;
     }
     fs::remove_file(pins.return_filter(name)).map_err(|error| failed(&error))
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
@@ -17,6 +17,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Questions that are on their way; further ones have no answer.
 const QUESTIONS: usize = 1024;
+/// Octets of an answer.
+const MAX_ANSWER: usize = 4096;
 
 /// Where to ask.
 #[derive(Debug, Clone)]
@@ -68,8 +70,8 @@ async fn carry(control: PathBuf, mut questions: Receiver<Question>) {
 
 /// Until the connection breaks.
 async fn converse(mut stream: UnixStream, first: Question, questions: &mut Receiver<Question>) {
-    let (answers, mut write) = stream.split();
-    let mut answers = BufReader::new(answers).lines();
+    let (mut answers, mut write) = stream.split();
+    let mut text = Vec::new();
     let mut waiting = VecDeque::new();
     let mut next = Some(first);
     loop {
@@ -85,11 +87,21 @@ async fn converse(mut stream: UnixStream, first: Question, questions: &mut Recei
                 Some(question) => next = Some(question),
                 None => return,
             },
-            line = answers.next_line() => match (line, waiting.pop_front()) {
-                // Whoever asked may have gone on without.
-                (Ok(Some(line)), Some(answer)) => drop(answer.send(line)),
-                _ => return,
-            },
+            read = answers.read_buf(&mut text) => {
+                if !matches!(read, Ok(1..)) {
+                    return;
+                }
+                while let Some(end) = text.iter().position(|octet| *octet == b'\n') {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    let Some(answer) = waiting.pop_front() else { return };
+                    // Whoever asked may have gone on without.
+                    let _ = answer.send(String::from_utf8_lossy(&line).trim_end().to_owned());
+                }
+                // A controller is not as wordy as that.
+                if text.len() > MAX_ANSWER {
+                    return;
+                }
+            }
         }
     }
 }

@@ -155,8 +155,9 @@ fn malformed_by_its_destination() {
         ("203.0.113.7", "2001:db8:100::7", BAD),
         ("203.0.113.65", "2001:db8:140::5", drop(Reason::Malformed, "desk").monitored()),
         ("198.18.0.1", "2001:db8:300::1", drop(Reason::Malformed, "watch").monitored()),
-        ("203.0.113.66", "2001:db8:140::6", unmanaged()),
-        ("192.168.0.1", "2001:db8:200::1", unmanaged()),
+        // As one of no zone, which nothing on the way back blocks.
+        ("203.0.113.66", "2001:db8:140::6", malformed().monitored()),
+        ("192.168.0.1", "2001:db8:200::1", malformed().monitored()),
     ];
     Bench::main().check(rows.into_iter().flat_map(|(v4, v6, expect)| {
         [(v4, expect), (v6, expect.v6())].map(|(name, expect)| back(name, unreadable(name), expect.quiet()))
@@ -183,7 +184,8 @@ fn no_zone_is_never_blocked() {
             both("off", ["203.0.113.66", "9.9.9.9"], ["2001:db8:140::6", "2620:fe::fe"], unmanaged()),
             both("a zone", ["203.0.113.7", "9.9.9.9"], ["2001:db8:100::7", "2620:fe::fe"], BLOCKED),
         ];
-        let cut = ["192.168.0.1", "203.0.113.66"].map(|to| back("cut", unreadable(to), unmanaged().quiet()));
+        let cut = ["192.168.0.1", "203.0.113.66"]
+            .map(|to| back("cut", unreadable(to), malformed().monitored().quiet()));
         let five_tags = back("five tags", link().tags(0x8100, 5).carry(relayed()), malformed().other());
         let rows = rows.into_iter().flatten().chain(cut).chain([five_tags]);
         Bench::with(MAIN, unmanaged_is, true).check(rows);

@@ -40,6 +40,9 @@ fn unreachable(address: IpAddr) -> Option<&'static str> {
             Some("is a loopback address, to which the kernel forwards no packet of a subscriber")
         }
         IpAddr::V4(Ipv4Addr::BROADCAST) => Some("is the broadcast address"),
+        IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.octets()[0] >= 240 => {
+            Some("is reserved (RFC 1122 section 3.2.1.3, RFC 1112 section 4), and nobody's address")
+        }
         IpAddr::V6(v6) if v6.is_unicast_link_local() => {
             Some("is a link-local address, to which the kernel forwards no packet")
         }

@@ -149,6 +149,15 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
                 );
                 check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
             }
+            let others = policy.zones.iter().enumerate().filter(|(other, _)| *other != index);
+            let has = |zone: &Zone| zone.subscribers.iter().any(|prefix| prefix.contains(endpoint.ip()));
+            if let Some((_, other)) = others.into_iter().find(|(_, other)| has(other)) {
+                let cause = format!(
+                    "is a subscriber of zone {}, so its answers may not cross the interface again",
+                    other.id
+                );
+                check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
+            }
             let serves = |relay: &Relay| {
                 relay.zones.has(&index) && relay.addresses.iter().any(|prefix| prefix.contains(endpoint.ip()))
             };
