@@ -1,4 +1,5 @@
 //! The second side, on real interfaces: what leaves toward subscribers.
 
 mod attached;
+mod scattered;
 mod triangle;

@@ -68,12 +68,11 @@ pub fn bind(path: &Path) -> Result<(UnixListener, Bound), Fault> {
         let listener = UnixListener::bind(&new)?;
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         let group = group(&fs::read_to_string("/etc/group").unwrap_or_default());
-        match group.map(|group| chown(&new, None, Some(group))) {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                warn!("control: {}: {error}: the group {GROUP} may not use it", path.display())
-            }
-            None => warn!("control: {}: there is no group {GROUP}: only root may use it", path.display()),
+        let given = group.map(|group| chown(&new, None, Some(group)));
+        if let Some(Err(error)) = given {
+            warn!("control: {}: {error}: the group {GROUP} may not use it", path.display());
+        } else if given.is_none() {
+            warn!("control: {}: there is no group {GROUP}: only root may use it", path.display());
         }
         fs::rename(&new, path)?;
         listener.set_nonblocking(true)?;
