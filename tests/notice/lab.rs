@@ -57,7 +57,10 @@ fn a_blocked_connection_is_told_why_and_reset_while_nobody_answers() -> Result<(
     let notice = format!(
         "action: notice\n    notice: {{address: {ADDRESSES}, submission: smtp.example.net port 587, url: {URL}}}"
     );
-    let policy = policy::write(lab.folder(), &WEST.replace("action: reset", &notice))?;
+    // The stranger's IPv6 address is blocked by a rule, its IPv4 address by nothing but the default.
+    let blocks = format!("blocks: [{{id: spammers, destinations: ['{}'], reason: lab}}]\n", lab.stranger.v6);
+    let text = WEST.replace("action: reset", &notice) + &blocks;
+    let policy = policy::write(lab.folder(), &text)?;
     fs::copy(gate25_tests::gate25(), lab.folder().join("gate25"))?;
     let gate = Gate::start(&lab, &policy)?;
     let config = gate.config().display().to_string();
@@ -80,10 +83,11 @@ fn a_blocked_connection_is_told_why_and_reset_while_nobody_answers() -> Result<(
     for address in lab.stranger.addresses() {
         let mut client = Client::of(lab.alice.namespace.run(|| TcpStream::connect((address, 25)))?)?;
         let port = client.port()?;
+        let (reason, rule) =
+            if address.is_ipv4() { ("default", None) } else { ("block-rule", Some("spammers")) };
+        let shown = format!("Reason: {reason} (");
         let greeting = client.reply().with_context(|| gate.log())?;
-        for part in
-            [&format!("554-{HOST} "), &format!(", not {address}\r\n"), "Reason: default (", "port 587", URL]
-        {
+        for part in [&format!("554-{HOST} "), &format!(", not {address}\r\n"), &shown, "port 587", URL] {
             ensure!(greeting.contains(part), "{address}: no {part:?} in {greeting}");
         }
         let reference = greeting.trim_end().rsplit(' ').next().unwrap_or_default();
@@ -97,7 +101,7 @@ fn a_blocked_connection_is_told_why_and_reset_while_nobody_answers() -> Result<(
         let from: IpAddr = if address.is_ipv4() { lab.alice.v4.into() } else { lab.alice.v6.into() };
         let wanted = json!({
             "reference": reference, "time": record["time"], "subscriber": from, "subscriber_port": port,
-            "remote": address, "zone": "west", "reason": "default", "rule": null, "action": "notice",
+            "remote": address, "zone": "west", "reason": reason, "rule": rule, "action": "notice",
         });
         ensure!(record == wanted, "{record} instead of {wanted}");
         let subscriber = SocketAddr::new(from, port);

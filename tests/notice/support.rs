@@ -5,6 +5,7 @@ use gate25::{
     notice::{Responder, Settings, greeting::Texts, session::Bounds},
     policy::{Action, Endpoints, Mode, Notice, ReturnPath, Zone},
 };
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
@@ -187,9 +188,10 @@ pub(crate) fn mute(folder: &Path) -> Result<(PathBuf, UnixListener)> {
     Ok((path, listener))
 }
 
-/// A port that somebody else has.
+/// A port that somebody else has, at an address of its own, so that no test beside this one gets it once it is free.
 pub(crate) fn taken() -> Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(free())?;
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    let listener = TcpListener::bind(([127, 0, 25, LAST.fetch_add(1, Ordering::Relaxed)], 0))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
