@@ -191,7 +191,8 @@ pub(crate) fn mute(folder: &Path) -> Result<(PathBuf, UnixListener)> {
 /// A port that somebody else has, at an address of its own, so that no test beside this one gets it once it is free.
 pub(crate) fn taken() -> Result<(TcpListener, SocketAddr)> {
     static LAST: AtomicU8 = AtomicU8::new(1);
-    let listener = TcpListener::bind(([127, 0, 25, LAST.fetch_add(1, Ordering::Relaxed)], 0))?;
+    let own = [127, 0, 25, LAST.fetch_add(1, Ordering::Relaxed)];
+    let listener = TcpListener::bind(SocketAddr::from((own, 0)))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
