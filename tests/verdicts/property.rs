@@ -214,7 +214,7 @@ fn is_cut_ip(frame: &[u8]) -> bool {
 #[test]
 fn the_kernel_says_what_the_host_says() {
     let seen = RefCell::new(<[Seen; 2]>::default());
-    for (unmanaged, cases) in [(Unmanaged::Pass, 60), (Unmanaged::Block, 30)] {
+    for (unmanaged, cases) in [(Unmanaged::Pass, 100), (Unmanaged::Block, 50)] {
         let bench = RefCell::new(Bench::of(&Policy::default(), clock::now(), unmanaged, true));
         let taken = RefCell::new(BTreeSet::new());
         let of = |direction| frame(direction).prop_map(move |frame| (direction, frame));
@@ -230,6 +230,7 @@ fn the_kernel_says_what_the_host_says() {
     }
     let [egress, back] = seen.into_inner();
     let reasons = || Reason::ALL.iter().filter(|reason| **reason != Reason::Rate);
-    egress.must_have(30, reasons(), Action::ALL);
-    back.must_have(30, reasons(), &[Action::None, Action::Drop]);
+    // Rules come with their policies, so what a random one has not, none of its frames is judged by.
+    egress.must_have(10, reasons(), Action::ALL);
+    back.must_have(10, reasons(), &[Action::None, Action::Drop]);
 }
