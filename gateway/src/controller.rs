@@ -14,6 +14,7 @@ use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
+use crate::events::Events;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
 use crate::policy::{Loaded, Policy, Problem, Refused};
@@ -23,6 +24,7 @@ use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
+pub use start::Around;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use targets::Targets;
@@ -69,6 +71,7 @@ pub struct Controller {
     /// Nobody else works below `pin` meanwhile.
     _lock: Lock,
     status: Shared,
+    events: Events,
     targets: Targets,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
@@ -130,6 +133,7 @@ impl Controller {
         if Instant::now() >= self.not_before {
             if let Some(seconds) = clock::stepped(self.compiled, now) {
                 warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");
+                self.events.policy(None, &format!("the wall clock was set by {seconds:+.3} s"));
                 self.recompile();
             } else if self.next_change.is_some_and(|instant| instant <= now.wall) {
                 info!("a rule begins or ends now");
@@ -163,12 +167,16 @@ impl Controller {
             Err(Refused { problems, .. }) => Some(problems.iter().map(ToString::to_string).collect()),
         };
         match refused {
-            None => self.status.lock().reloads_done += 1,
+            None => {
+                self.status.lock().reloads_done += 1;
+                self.events.policy(None, &format!("{why}: the policy is in force"));
+            }
             Some(problems) => {
                 for problem in problems {
                     error!("{problem}");
                 }
                 error!("{why}: the new policy is refused, the last good one stays in force");
+                self.events.policy(None, &format!("{why}: the policy is refused"));
                 self.status.lock().reloads_refused += 1;
             }
         }

@@ -4,10 +4,11 @@ use super::signals::Signals;
 use crate::config::Config;
 use crate::control::handler::Handler;
 use crate::control::server;
-use crate::controller::{Controller, Failure, Input};
+use crate::controller::{Around, Controller, Failure, Input};
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
 use crate::datapath::pins::Pins;
+use crate::events::Events;
 use crate::http;
 use crate::probe::{Pace, Prober};
 use crate::status::Shared;
@@ -36,7 +37,9 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
         };
         Prober::new(runtime.handle().clone(), Pace::default(), report)
     };
-    let (controller, mut programs) = Controller::start(config.clone(), status.clone(), prober, log)?;
+    let events = Events::default();
+    let (controller, mut programs) =
+        Controller::start(config.clone(), Around { status: status.clone(), events, prober }, log)?;
     if config.events.is_some() {
         warn!("events: comes with a later version; blocked connections are counted, not listed");
     }

@@ -12,6 +12,7 @@ use crate::datapath::install::Store;
 use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::zones::Slots;
+use crate::events::Events;
 use crate::policy::{Loaded, Policy};
 use crate::probe::Prober;
 use crate::status::Shared;
@@ -21,21 +22,26 @@ use gate25_common::verdict::Direction;
 use jiff::Timestamp;
 use std::time::Instant;
 
+/// What a controller talks to.
+pub struct Around {
+    /// Where it tells of itself.
+    pub status: Shared,
+    /// Where it tells what happened.
+    pub events: Events,
+    /// What looks at the targets of redirects for it.
+    pub prober: Prober,
+}
+
 impl Controller {
     /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
-    pub fn start(
-        config: Config,
-        status: Shared,
-        prober: Prober,
-        log: bool,
-    ) -> Result<(Self, Vec<Ebpf>), Failure> {
+    pub fn start(config: Config, around: Around, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
         let pins = Pins::below(&config.pin)?;
         let (loaded, watch) = Watch::load(&config.policy, &[]);
         let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
         warn_of(&warnings);
         let before = pins.list();
         let lock = pins.lock()?;
-        let started = Self::enforce(&config, &pins, lock, (policy, watch), status, prober, log);
+        let started = Self::enforce(&config, &pins, lock, (policy, watch), around, log);
         if started.is_err() {
             pins.restore(&before);
         }
@@ -47,8 +53,7 @@ impl Controller {
         pins: &Pins,
         lock: Lock,
         (policy, watch): (Policy, Watch),
-        status: Shared,
-        prober: Prober,
+        Around { status, events, prober }: Around,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
@@ -78,6 +83,7 @@ impl Controller {
             glance: Instant::now(),
             _lock: lock,
             status,
+            events,
             targets: Targets::new(prober),
             compiled: clock::now(),
             next_change: None,
