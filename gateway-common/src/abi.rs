@@ -3,12 +3,17 @@
 
 use crate::verdict::{Action, Decision, Direction, Mode, Reason, ReturnPath, Verdict};
 
+mod attempt;
 mod flow;
 
+pub use attempt::{
+    EVENT_RING, Event, LIMIT_CAPACITY, LimitKey, REMOTES_LISTED, Remotes, SUSPECT_CAPACITY, SubscriberKey,
+    Suspect, Thresholds,
+};
 pub use flow::{FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, PORT_WORDS, Target};
 
 /// Version of all layouts below. Pinned maps of another version are never touched.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Zone slots of the counters; slot 0 is [`NO_ZONE`].
 pub const ZONE_SLOTS: u32 = 1024;
@@ -48,6 +53,8 @@ pub struct Subscriber {
     pub return_path: u8,
     /// [`HAS_ANY`] and [`HAS_PAIRS`].
     pub cells: u8,
+    /// New connections a minute to the zone's relays; 0: no limit.
+    pub relay_limit: u32,
 }
 
 /// In [`Subscriber::cells`]: `(class, ANY_…)` has a cell.
@@ -99,6 +106,10 @@ pub struct Cell {
     pub expired: u64,
     /// Boot clock in nanoseconds at which the last exception ends, [`FOREVER`] for a permanent one.
     pub until: u64,
+    /// New connections a minute of each subscriber by `exception`; 0: no limit.
+    pub exception_limit: u32,
+    /// Zeros.
+    pub padding: u32,
 }
 
 /// The one number whose change switches tables: which generation is in force, and what holds for all its zones together.
@@ -276,13 +287,19 @@ impl Trace {
 }
 
 const _: () = {
-    assert!(size_of::<Subscriber>() == 16);
+    assert!(size_of::<Subscriber>() == 20);
     assert!(size_of::<Target>() == 24);
     assert!(size_of::<FlowKey>() == 24);
     assert!(size_of::<Flow>() == 72);
     assert!(size_of::<Gateway>() == 24);
+    assert!(size_of::<SubscriberKey>() == 24);
+    assert!(size_of::<LimitKey>() == 32);
+    assert!(size_of::<Remotes>() == 136);
+    assert!(size_of::<Suspect>() == 208);
+    assert!(size_of::<Thresholds>() == 24);
+    assert!(size_of::<Event>() == 72);
     assert!(size_of::<CellKey>() == 8);
-    assert!(size_of::<Cell>() == 40);
+    assert!(size_of::<Cell>() == 48);
     assert!(size_of::<Count>() == 24);
     assert!(size_of::<RuleCount>() == 16);
     assert!(size_of::<ZoneCounts>() == 1080);
@@ -303,8 +320,8 @@ const _: () = {
 mod pod {
     //! aya's word for "any bit pattern, no padding": each type above has only integers and no hole.
     use super::{
-        Active, Cell, CellKey, Flow, FlowKey, Gateway, Passed, RuleCount, Subscriber, Target, Trace,
-        ZoneCounts,
+        Active, Cell, CellKey, Event, Flow, FlowKey, Gateway, LimitKey, Passed, RuleCount, Subscriber,
+        SubscriberKey, Suspect, Target, Thresholds, Trace, ZoneCounts,
     };
 
     // SAFETY: repr(C), integers only, no padding (sizes asserted above).
@@ -331,4 +348,14 @@ mod pod {
     unsafe impl aya::Pod for Flow {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Gateway {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for SubscriberKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for LimitKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Suspect {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Thresholds {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Event {}
 }

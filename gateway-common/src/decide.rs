@@ -14,11 +14,27 @@ pub trait Lookup {
     /// The class of the most specific listed destination prefix.
     fn destination(&self, address: Address) -> Option<u32>;
     /// The rules for a class of subscribers and one of destinations.
-    fn cell(&self, key: CellKey) -> Option<Cell>;
+    fn cell(&self, key: CellKey) -> Option<&Cell>;
     /// The boot clock, in nanoseconds.
     fn now(&self) -> u64;
+    /// Whether one more connection is within a limit; asked once for each segment that a limited rule allows. What opens
+    /// no connection is, and so is whatever the tables keep no count of.
+    fn admits(&self, segment: &Segment, limit: &Limit) -> bool;
     /// What holds for this interface and for all zones together.
     fn settings(&self, direction: Direction) -> Settings;
+}
+
+/// A limit on the new connections of each subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Of what: see [`crate::abi::LimitKey::of`].
+    pub of: u64,
+    /// Connections a minute.
+    pub per_minute: u32,
+    /// The zone's slot.
+    pub zone: u32,
+    /// The zone redirects what it blocks, so that connections over the limit go on elsewhere.
+    pub redirects: bool,
 }
 
 /// What no table of prefixes says.
@@ -60,7 +76,17 @@ fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> Verdi
         return pass(Reason::Unmanaged, NO_ZONE, NO_RULE);
     }
     let (near, far) = cells(&subscriber, segment.remote, tables);
-    let (reason, rule) = judge(&near, &far, tables);
+    let (reason, rule, per_minute) = judge(near, far, subscriber.relay_limit, tables);
+    let of = if matches!(reason, Reason::Relay) { u64::from(subscriber.zone) } else { rule };
+    let redirects =
+        matches!(subscriber.action(), Action::Notice | Action::Relay) && subscriber.mode() == Mode::Enforce;
+    let limited = per_minute != 0 && matches!(direction, Direction::Egress);
+    let reason =
+        if limited && !tables.admits(segment, &Limit { of, per_minute, zone: subscriber.zone, redirects }) {
+            Reason::Rate
+        } else {
+            reason
+        };
     match reason {
         Reason::Relay | Reason::Exception => pass(reason, subscriber.zone, rule),
         _ => {
@@ -88,13 +114,13 @@ fn enforces(subscriber: &Subscriber, direction: Direction) -> bool {
 /// The rules that list the destination, and those that hold for every destination. A pair of listed subscribers and
 /// listed destinations has a cell with all of both, so that overlaps are resolved by the compiler alone.
 #[inline(always)]
-fn cells<L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &L) -> (Cell, Cell) {
+fn cells<'a, L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &'a L) -> (&'a Cell, &'a Cell) {
     let mut near = None;
     if let Some(destinations) = tables.destination(remote) {
         if subscriber.cells & HAS_PAIRS != 0 {
             let own = tables.cell(CellKey { subscribers: subscriber.class, destinations });
             if let Some(cell) = own {
-                return (cell, NOTHING);
+                return (cell, &NOTHING);
             }
         }
         near = tables.cell(CellKey { subscribers: subscriber.scope, destinations });
@@ -105,33 +131,42 @@ fn cells<L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &L) -> (Ce
     } else {
         None
     };
-    (near.unwrap_or(NOTHING), far.unwrap_or(NOTHING))
+    (near.unwrap_or(&NOTHING), far.unwrap_or(&NOTHING))
 }
 
-const NOTHING: Cell = Cell { block: NO_RULE, relay: NO_RULE, exception: NO_RULE, expired: NO_RULE, until: 0 };
+static NOTHING: Cell = Cell {
+    block: NO_RULE,
+    relay: NO_RULE,
+    exception: NO_RULE,
+    expired: NO_RULE,
+    until: 0,
+    exception_limit: 0,
+    padding: 0,
+};
 
-/// Block, relay, exception, expired, default, in that order; the more specific destination names the rule.
+/// Block, relay, exception, expired, default, in that order; the more specific destination names the rule. With it comes
+/// its limit.
 #[inline(always)]
-fn judge<L: Lookup>(near: &Cell, far: &Cell, tables: &L) -> (Reason, u64) {
+fn judge<L: Lookup>(near: &Cell, far: &Cell, relay_limit: u32, tables: &L) -> (Reason, u64, u32) {
     let first = |near, far| if near == NO_RULE { far } else { near };
     let block = first(near.block, far.block);
     if block != NO_RULE {
-        return (Reason::BlockRule, block);
+        return (Reason::BlockRule, block, 0);
     }
     let relay = first(near.relay, far.relay);
     if relay != NO_RULE {
-        return (Reason::Relay, relay);
+        return (Reason::Relay, relay, relay_limit);
     }
     for cell in [near, far] {
         if cell.exception != NO_RULE && (cell.until == FOREVER || tables.now() < cell.until) {
-            return (Reason::Exception, cell.exception);
+            return (Reason::Exception, cell.exception, cell.exception_limit);
         }
     }
     let expired = first(near.expired, far.expired);
     if expired != NO_RULE {
-        return (Reason::Expired, expired);
+        return (Reason::Expired, expired, 0);
     }
-    (Reason::Default, NO_RULE)
+    (Reason::Default, NO_RULE, 0)
 }
 
 /// Blocked in silence; the subscriber's zone says whether that is carried out.

@@ -13,6 +13,8 @@
 //! - [`answer`]: whether a blocked packet can be answered at all
 //! - [`checksum`]: the internet checksum, made and mended
 //! - [`flow`]: the life of a redirected connection
+//! - [`limit`]: new connections a minute
+//! - [`suspect`]: subscribers whose connections are blocked
 //! - [`verdict`]: the closed enums everything above speaks in
 #![no_std]
 #![allow(clippy::inline_always, reason = "in the kernel a call costs more than most of these bodies")]
@@ -24,5 +26,7 @@ pub mod checksum;
 pub mod decide;
 pub mod flow;
 pub mod frame;
+pub mod limit;
 pub mod parse;
+pub mod suspect;
 pub mod verdict;

@@ -121,6 +121,18 @@ words! {
 }
 
 words! {
+    /// What an event tells of.
+    EventKind {
+        /// A new connection was blocked, or would have been.
+        Blocked = "blocked",
+        /// A subscriber is over the thresholds of `suspects`.
+        Suspect = "suspect",
+        /// The policy, or what it is made of, changed.
+        Policy = "policy",
+    }
+}
+
+words! {
     /// The network protocol of a frame, as a metric label.
     Family {
         /// `EtherType` 0x0800.

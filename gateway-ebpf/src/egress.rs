@@ -1,10 +1,11 @@
 //! What arrives from subscribers (XDP).
 
 use crate::act::act;
+use crate::attempts::Syn;
 use crate::frame::{Linear, Whole};
 use crate::judged::Judged;
 use crate::lookup::Generation;
-use crate::record;
+use crate::{attempts, record};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
@@ -69,26 +70,30 @@ fn smtp(ctx: &XdpContext, segment: &Segment) -> u32 {
     let linear = &Linear::of_xdp(ctx);
     let bytes = linear.length();
     let segment = &segment.forgotten(linear);
-    let attempt = is_new_attempt(ctx, linear, segment);
-    let generation = Generation::in_force();
+    let syn = syn(ctx, linear, segment).forgotten(linear);
+    let attempt = linear.forget(u64::from(syn.is_new()), 1) != 0;
+    let generation = Generation::for_attempt(syn);
     let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &generation);
     let (judged, code) = act(ctx, linear, segment, Judged::new(&verdict, linear), &generation);
     record::verdict(&judged, DIRECTION, segment.subscriber.family(), bytes, attempt);
+    if attempt && !judged.passes() {
+        attempts::blocked(ctx, segment, &judged);
+    }
     info!(ctx, "port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
     code
 }
 
-/// A SYN without ACK, seen for the first time. Of a frame of several buffers the first one may lack the flags.
+/// A SYN without ACK. Of a frame of several buffers the first one may lack the flags.
 #[inline(always)]
-fn is_new_attempt(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> bool {
+fn syn(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> Syn {
     let header = match linear.read(segment.transport) {
         Some(header) => header,
         None => match Whole::of_xdp(ctx, linear).and_then(|whole| whole.read(segment.transport)) {
             Some(header) => header,
-            None => return false,
+            None => return Syn::NONE,
         },
     };
-    answer::is_attempt(&header, segment) && record::is_new(&header, segment)
+    if answer::is_attempt(&header, segment) { Syn::new(&header, segment) } else { Syn::NONE }
 }
 
 /// What cannot be read.

@@ -1,9 +1,11 @@
 //! The tables of redirected connections: established ones, and those before and after that.
 
+use crate::attempts::Syn;
 use crate::maps;
 use aya_ebpf::bindings::BPF_NOEXIST;
 use gate25_common::abi::{Flow, FlowKey};
 use gate25_common::flow::Move;
+use gate25_common::parse::Segment;
 use gate25_common::verdict::FlowEvent;
 
 /// An entry, in place.
@@ -19,6 +21,15 @@ pub(crate) fn find(key: &FlowKey) -> Option<Entry> {
         Some(flow) => Some(Entry { flow, established: true }),
         None => maps::HALF_FLOWS.get_ptr_mut(key).map(|flow| Entry { flow, established: false }),
     }
+}
+
+/// Whether a packet that is allowed is of a connection that was redirected all the same: it was over a limit when it began.
+#[inline(always)]
+pub(crate) fn is_redirected(segment: &Segment, syn: &Syn) -> bool {
+    let Some(entry) = find(&FlowKey::new(segment.subscriber, segment.subscriber_port)) else { return false };
+    // SAFETY: an element that was found.
+    let flow = unsafe { &*entry.flow };
+    !flow.is_direct() && flow.is_with(segment.remote) && (!syn.opens() || flow.sequence == syn.sequence)
 }
 
 /// Makes the entry of a connection that begins, in the place of one that is over.

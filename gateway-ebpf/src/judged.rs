@@ -30,7 +30,11 @@ impl Judged {
             | (verdict.action as u64) << ACTION
             | (verdict.decision as u64) << DECISION
             | u64::from(verdict.enforced) << ENFORCED;
-        Self { zone: verdict.zone, rule: verdict.rule, words: frame.forget(words, 0xf_ffff) }
+        Self {
+            zone: frame.forget(verdict.zone.into(), u64::from(u32::MAX)) as u32,
+            rule: frame.forget(verdict.rule, u64::MAX),
+            words: frame.forget(words, 0xf_ffff),
+        }
     }
 
     /// The same with the action that was possible.

@@ -1,34 +1,46 @@
 //! [`Lookup`] over the generation of maps that was in force when the packet came.
 
-use crate::maps;
+use crate::attempts::Syn;
+use crate::{flows, limits, maps};
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use gate25_common::abi::{Active, Cell, CellKey, Subscriber};
+use gate25_common::abi::{Active, Cell, CellKey, FlowKey, Subscriber};
 use gate25_common::address::Address;
-use gate25_common::decide::{Lookup, Settings};
+use gate25_common::decide::{Limit, Lookup, Settings};
+use gate25_common::parse::Segment;
 use gate25_common::verdict::Direction;
 
 /// One generation; read once a packet, so that no packet sees two.
-pub(crate) struct Generation(Active);
+pub(crate) struct Generation {
+    active: Active,
+    /// The packet, if it opens a connection.
+    syn: Syn,
+}
 
 impl Generation {
     /// The one in force.
     #[inline(always)]
     pub(crate) fn in_force() -> Self {
-        Self(maps::ACTIVE.get(0).copied().unwrap_or_default())
+        Self { active: maps::ACTIVE.get(0).copied().unwrap_or_default(), syn: Syn::NONE }
+    }
+
+    /// The one in force, for a packet that opens a connection (or not).
+    #[inline(always)]
+    pub(crate) fn for_attempt(syn: Syn) -> Self {
+        Self { syn, ..Self::in_force() }
     }
 
     /// Whether any zone redirects to a port 25.
     #[inline(always)]
     pub(crate) fn redirects_to_smtp(&self) -> bool {
-        self.0.redirects_to_smtp()
+        self.active.redirects_to_smtp()
     }
 
     /// Where a zone redirects to, in a family.
     #[inline(always)]
     pub(crate) fn target(&self, zone: u32, is_ipv6: bool) -> Option<(Address, u16)> {
         // SAFETY: a target is changed only as a whole entry.
-        unsafe { maps::TARGETS.get(self.0.slot())?.get(zone) }?.of(is_ipv6)
+        unsafe { maps::TARGETS.get(self.active.slot())?.get(zone) }?.of(is_ipv6)
     }
 }
 
@@ -36,25 +48,25 @@ impl Lookup for Generation {
     #[inline(always)]
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
         if address.is_ipv6() {
-            maps::SUBSCRIBERS_V6.get(self.0.slot())?.get(&Key::new(128, address.words())).copied()
+            maps::SUBSCRIBERS_V6.get(self.active.slot())?.get(&Key::new(128, address.words())).copied()
         } else {
-            maps::SUBSCRIBERS_V4.get(self.0.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
+            maps::SUBSCRIBERS_V4.get(self.active.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
         }
     }
 
     #[inline(always)]
     fn destination(&self, address: Address) -> Option<u32> {
         if address.is_ipv6() {
-            maps::DESTINATIONS_V6.get(self.0.slot())?.get(&Key::new(128, address.words())).copied()
+            maps::DESTINATIONS_V6.get(self.active.slot())?.get(&Key::new(128, address.words())).copied()
         } else {
-            maps::DESTINATIONS_V4.get(self.0.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
+            maps::DESTINATIONS_V4.get(self.active.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
         }
     }
 
     #[inline(always)]
-    fn cell(&self, key: CellKey) -> Option<Cell> {
+    fn cell(&self, key: CellKey) -> Option<&Cell> {
         // SAFETY: cells of a generation are never changed while a packet may read them.
-        unsafe { maps::CELLS.get(self.0.slot())?.get(key) }.copied()
+        unsafe { maps::CELLS.get(self.active.slot())?.get(key) }
     }
 
     #[inline(always)]
@@ -64,12 +76,31 @@ impl Lookup for Generation {
     }
 
     #[inline(always)]
+    fn admits(&self, segment: &Segment, limit: &Limit) -> bool {
+        if maps::REPLAY.load() != 0 {
+            return true;
+        }
+        if limit.redirects && flows::is_redirected(segment, &self.syn) {
+            return false;
+        }
+        if !self.syn.opens() {
+            return true;
+        }
+        let admitted = limits::admits(segment.subscriber, self.syn.identity, limit);
+        if admitted && limit.redirects {
+            // The port is used anew.
+            flows::forget(&FlowKey::new(segment.subscriber, segment.subscriber_port));
+        }
+        admitted
+    }
+
+    #[inline(always)]
     fn settings(&self, direction: Direction) -> Settings {
         let unmanaged = maps::UNMANAGED.load();
         Settings {
             block_unmanaged: unmanaged > 0,
             enforce_unmanaged: unmanaged == 2,
-            any_enforced: self.0.any_enforced(direction),
+            any_enforced: self.active.any_enforced(direction),
         }
     }
 }

@@ -17,10 +17,13 @@
 )]
 
 mod act;
+mod atomic;
+mod attempts;
 mod egress;
 mod flows;
 mod frame;
 mod judged;
+mod limits;
 mod lookup;
 mod maps;
 mod record;

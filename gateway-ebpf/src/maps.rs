@@ -2,11 +2,14 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap};
+use aya_ebpf::btf_maps::{
+    Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
+};
 use aya_ebpf::macros::btf_map;
 use gate25_common::abi::{
-    Active, Cell, CellKey, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, PORT_WORDS, Passed,
-    RULE_CAPACITY, RuleCount, Subscriber, Target, Trace, ZONE_SLOTS, ZoneCounts,
+    Active, Cell, CellKey, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY,
+    LIMIT_CAPACITY, LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, Subscriber,
+    SubscriberKey, Suspect, Target, Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
 };
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
@@ -71,16 +74,71 @@ pub(crate) static RULES: PerCpuHashMap<u64, RuleCount, { RULE_CAPACITY as usize 
 /// Answers carried out, by action.
 #[btf_map]
 pub(crate) static ACTIONS: PerCpuArray<u64, 8> = PerCpuArray::new();
-/// Hashes of the newest SYNs, direct-mapped.
+/// The newest SYNs, direct-mapped.
 #[btf_map]
 pub(crate) static RECENT: PerCpuArray<u64, RECENT_SLOTS> = PerCpuArray::new();
-pub(crate) const RECENT_SLOTS: usize = 4096;
+pub(crate) const RECENT_SLOTS: usize = 65_536;
+/// The newest SYNs that a limit let through, direct-mapped; of all CPUs, for such a SYN takes nothing when it comes again.
+#[btf_map]
+pub(crate) static ADMITTED: Array<u64, ADMITTED_SLOTS> = Array::new();
+pub(crate) const ADMITTED_SLOTS: usize = 65_536;
+/// When each bucket of a limit will be full again, see [`gate25_common::limit`].
+#[btf_map]
+pub(crate) static BUCKETS: LruHashMap<LimitKey, u64, { LIMIT_CAPACITY as usize }> = LruHashMap::new();
+/// What counts as one subscriber in IPv6, in bits, by zone slot.
+#[btf_map]
+pub(crate) static PREFIXES_V6: Array<u32, { ZONE_SLOTS as usize }> = Array::new();
+
+/// Subscribers whose connections were blocked. Nothing is pushed out of it: the controller clears what is old or little.
+#[btf_map]
+pub(crate) static SUSPECTS: HashMap<SubscriberKey, Suspect, { SUSPECT_CAPACITY as usize }, HASH_FLAGS> =
+    HashMap::new();
+/// What an entry begins as; nobody writes it. (On the stack there is no room.)
+#[btf_map]
+pub(crate) static BLANK: Array<Suspect, 1> = Array::new();
+/// When a subscriber becomes a suspect.
+#[btf_map]
+pub(crate) static THRESHOLDS: Array<Thresholds, 1> = Array::new();
+/// What the controller is told.
+#[btf_map]
+pub(crate) static EVENTS: RingBuf<Event, { EVENT_RING as usize }> = RingBuf::new();
+/// What it could not be told, for want of room.
+#[btf_map]
+pub(crate) static EVENTS_LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
+/// The bucket of events about subscribers that are in no zone.
+#[btf_map]
+pub(crate) static STRANGERS: PerCpuArray<u64, 1> = PerCpuArray::new();
+
 /// The bucket of answers.
 #[btf_map]
 pub(crate) static BUCKET: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 /// The last verdict, for `replay`.
 #[btf_map]
 pub(crate) static TRACE: Array<Trace, 1> = Array::new();
+
+/// What is too large for the stack of 512 octets: a CPU's own, of one packet at a time.
+#[btf_map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+
+/// See [`SCRATCH`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Scratch {
+    /// A connection that begins.
+    pub(crate) flow: Flow,
+    /// Whose limit.
+    pub(crate) limit: LimitKey,
+    /// Who tries.
+    pub(crate) subscriber: SubscriberKey,
+}
+
+/// The CPU's scratch.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: an element of a per-CPU array; nobody else has it while this packet is dealt with, and each field is used by
+    // one function.
+    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}
 
 /// A token bucket of one CPU.
 #[derive(Clone, Copy)]

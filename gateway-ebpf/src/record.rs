@@ -3,8 +3,6 @@
 use crate::judged::Judged;
 use crate::maps;
 use gate25_common::abi::{NO_RULE, ZONE_SLOTS};
-use gate25_common::answer::TO_FLAGS;
-use gate25_common::parse::Segment;
 use gate25_common::verdict::{Direction, Family};
 
 /// A packet that is not SMTP.
@@ -61,26 +59,4 @@ pub(crate) fn verdict(judged: &Judged, direction: Direction, family: Family, byt
         // SAFETY: replay runs one packet at a time.
         unsafe { *trace = judged.trace() };
     }
-}
-
-/// Whether a SYN is new: not the one that its slot holds, which has the same addresses, port and sequence number.
-#[inline(always)]
-pub(crate) fn is_new(header: &[u8; TO_FLAGS], segment: &Segment) -> bool {
-    let sequence = u32::from_ne_bytes([header[4], header[5], header[6], header[7]]);
-    let mut hash = mix(maps::SEED.load(), u64::from(sequence) << 16 | u64::from(segment.subscriber_port));
-    for word in segment.subscriber.words().into_iter().chain(segment.remote.words()) {
-        hash = mix(hash, word);
-    }
-    let Some(slot) = maps::RECENT.get_ptr_mut(hash as u32 % maps::RECENT_SLOTS as u32) else { return true };
-    // SAFETY: an element of a per-CPU array.
-    let before = unsafe { core::mem::replace(&mut *slot, hash) };
-    before != hash
-}
-
-/// One round of a multiplicative mixer (the finaliser of `SplitMix64`).
-#[inline(always)]
-const fn mix(state: u64, word: u64) -> u64 {
-    let mut mixed = (state ^ word).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed ^= mixed >> 29;
-    mixed.wrapping_mul(0x94d0_49bb_1331_11eb) ^ (mixed >> 32)
 }

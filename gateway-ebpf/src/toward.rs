@@ -4,6 +4,7 @@
 mod quote;
 mod restore;
 
+use crate::attempts::Syn;
 use crate::frame::{Linear, Scattered};
 use crate::judged::Judged;
 use crate::lookup::Generation;
@@ -113,7 +114,7 @@ fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
     if segment.remote_port != SMTP {
         return not_smtp(ctx, family(segment));
     }
-    smtp(ctx, segment, answer::is_attempt(&header, segment) && record::is_new(&header, segment))
+    smtp(ctx, segment, answer::is_attempt(&header, segment) && Syn::new(&header, segment).is_new())
 }
 
 /// TCP from port 25 that no redirected connection explains.

@@ -20,6 +20,7 @@ pub mod netlink;
 pub mod object;
 pub mod pins;
 pub mod return_path;
+mod seed;
 pub mod snapshot;
 mod sys;
 pub mod testrun;

@@ -21,5 +21,6 @@ pub mod notice;
 pub mod policy;
 pub mod probe;
 pub mod status;
+pub mod suspects;
 pub mod tables;
 pub mod watch;

@@ -14,6 +14,7 @@ use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use files::{Loaded, Refused, load};
 pub use gate25_common::verdict::{Action, Mode, ReturnPath};
@@ -30,6 +31,8 @@ pub struct Policy {
     pub exceptions: Vec<Exception>,
     /// What is never allowed.
     pub blocks: Vec<Block>,
+    /// When a subscriber is reported.
+    pub suspects: Suspects,
     /// SHA-256 of the merged policy (files in name order, each list behind the file that names it), in lower-case hex.
     pub digest: String,
     /// Every file that was read, the policy's own first; and the directory, when the policy is one.
@@ -73,6 +76,10 @@ pub struct Zone {
     pub relay_to: Endpoints,
     /// With [`Action::Notice`], where connections go and what is said there.
     pub notice: Option<Notice>,
+    /// What counts as one subscriber in IPv6, in bits: 1 to 128.
+    pub subscriber_prefix_v6: u8,
+    /// New connections a minute of each subscriber to relays.
+    pub relay_limit: Option<u32>,
 }
 
 impl Zone {
@@ -155,6 +162,25 @@ pub struct Exception {
     pub from: Option<Timestamp>,
     /// Half-open: at this instant it no longer holds. `None` is `permanent: true`.
     pub until: Option<Timestamp>,
+    /// New connections a minute of each subscriber.
+    pub limit: Option<u32>,
+}
+
+/// `suspects` (contract section 1): a subscriber is reported that is over both thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspects {
+    /// So many blocked attempts,
+    pub attempts: u32,
+    /// to so many remotes,
+    pub remotes: u32,
+    /// within this time.
+    pub within: Duration,
+}
+
+impl Default for Suspects {
+    fn default() -> Self {
+        Self { attempts: 30, remotes: 10, within: Duration::from_mins(10) }
+    }
 }
 
 /// What is never allowed, whatever else allows it.

@@ -1,9 +1,11 @@
 //! What a policy compiles to: the very tables that the kernel reads, in memory. `explain` decides over them, the
 //! datapath installs them.
 
+use crate::policy::Suspects;
 use gate25_common::abi::{Cell, CellKey, Subscriber, Target};
 use gate25_common::address::Address;
-use gate25_common::decide::{Lookup, Settings};
+use gate25_common::decide::{Limit, Lookup, Settings};
+use gate25_common::parse::Segment;
 use gate25_common::verdict::{Direction, RuleKind};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::Timestamp;
@@ -30,6 +32,10 @@ pub struct Tables {
     pub redirects_to_smtp: bool,
     /// Whether packets toward subscribers must be looked at: some zone redirects, or has a return path that is not off.
     pub needs_return: bool,
+    /// What counts as one subscriber in a zone's IPv6, in bits, by slot.
+    pub prefixes_v6: HashMap<u32, u8>,
+    /// When a subscriber is reported.
+    pub suspects: Suspects,
     /// Zone ids by slot.
     pub zones: HashMap<u32, String>,
     /// Rules by number.
@@ -133,12 +139,17 @@ impl Lookup for View<'_> {
         self.tables.destinations.get(address.into())
     }
 
-    fn cell(&self, key: CellKey) -> Option<Cell> {
-        self.tables.cells.get(&key).copied()
+    fn cell(&self, key: CellKey) -> Option<&Cell> {
+        self.tables.cells.get(&key)
     }
 
     fn now(&self) -> u64 {
         self.now
+    }
+
+    /// Here nobody counts connections.
+    fn admits(&self, _: &Segment, _: &Limit) -> bool {
+        true
     }
 
     fn settings(&self, direction: Direction) -> Settings {

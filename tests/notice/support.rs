@@ -37,6 +37,8 @@ pub(crate) fn zone() -> Zone {
             submission: Some("smtp.example.net port 587 or 465".into()),
             url: Some(URL.into()),
         }),
+        subscriber_prefix_v6: 64,
+        relay_limit: None,
     }
 }
 

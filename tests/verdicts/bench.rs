@@ -175,7 +175,7 @@ impl Bench {
     /// Every counter, by the labels that people see.
     fn count(&self) -> BTreeMap<String, u64> {
         let slots = 0..self.host.tables.zones.len() as u32 + 2;
-        let Snapshot { packets, actions, rules, flow_events } =
+        let Snapshot { packets, actions, rules, flow_events, events_lost: _ } =
             self.runner.snapshot(slots).expect("counters");
         let mut counted = BTreeMap::new();
         for row in packets {

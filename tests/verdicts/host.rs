@@ -7,7 +7,7 @@ use gate25::tables::{Tables, View};
 use gate25_common::abi::{Cell, CellKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::answer;
-use gate25_common::decide::{Lookup, Settings, decide};
+use gate25_common::decide::{Limit, Lookup, Settings, decide};
 use gate25_common::flow::opens;
 use gate25_common::parse::{Egress, Parsed, Return, Segment, parse};
 use gate25_common::verdict::{Action, Direction, Verdict};
@@ -79,12 +79,17 @@ impl Lookup for Lens<'_> {
         self.view().destination(address)
     }
 
-    fn cell(&self, key: CellKey) -> Option<Cell> {
-        self.view().cell(key)
+    fn cell(&self, key: CellKey) -> Option<&Cell> {
+        self.host.tables.cells.get(&key)
     }
 
     fn now(&self) -> u64 {
         self.now
+    }
+
+    /// As in `replay`, which runs without limits.
+    fn admits(&self, _: &Segment, _: &Limit) -> bool {
+        true
     }
 
     fn settings(&self, direction: Direction) -> Settings {

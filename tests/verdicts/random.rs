@@ -103,7 +103,17 @@ fn zone(actions: &'static [Action]) -> impl Strategy<Value = Zone> {
                 Mode::Enforce => return_path,
             };
             let notice = Some(Notice { address, ..Notice::default() });
-            Zone { id: String::new(), subscribers, mode, action, return_path, relay_to, notice }
+            Zone {
+                id: String::new(),
+                subscribers,
+                mode,
+                action,
+                return_path,
+                relay_to,
+                notice,
+                subscriber_prefix_v6: 64,
+                relay_limit: None,
+            }
         },
     )
 }
@@ -139,6 +149,7 @@ pub(crate) fn policy(actions: &'static [Action]) -> impl Strategy<Value = Policy
                     destinations,
                     from,
                     until,
+                    limit: None,
                 });
             }
             for (chosen, subscribers, destinations, (from, until)) in blocks {

@@ -156,6 +156,8 @@ mod tests {
             return_path: ReturnPath::Off,
             relay_to: Endpoints::default(),
             notice: None,
+            subscriber_prefix_v6: 64,
+            relay_limit: None,
         }
     }
 

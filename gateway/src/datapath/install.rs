@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
+use crate::suspects;
 use crate::tables::{Prefixes, Tables, Targets};
 use aya::maps::{
     Array, ArrayOfMaps, HashMap, InnerMap, LpmTrie, Map, MapData, MapError, PerCpuHashMap, PerCpuValues,
@@ -10,7 +11,7 @@ use aya::maps::{
 };
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
-use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target, ZONE_SLOTS};
+use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target, Thresholds, ZONE_SLOTS};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
@@ -100,6 +101,7 @@ impl Store {
         )?;
         let cells = self.fill_cells(slot, tables)?;
         self.fill_targets(slot, &tables.targets)?;
+        self.fill_settings(tables)?;
         self.array()?.set(0, next, 0).map_err(|error| fault("ACTIVE", error))?;
         // Setting a map of maps waits for every packet that is under way (`synchronize_rcu`). None can read the old
         // generation behind this line, so its rules may go, and the next install may overwrite it.
@@ -125,6 +127,20 @@ impl Store {
             Ok(inner)
         };
         filled().map_err(|error| fault("CELLS", error))
+    }
+
+    /// What decides on no packet, and so has no generations: who counts as one subscriber, and when it is a suspect.
+    fn fill_settings(&mut self, tables: &Tables) -> Result<(), Fault> {
+        let mut prefixes: Array<&mut MapData, u32> =
+            self.map("PREFIXES_V6")?.try_into().map_err(|error| fault("PREFIXES_V6", error))?;
+        for (zone, bits) in &tables.prefixes_v6 {
+            prefixes.set(*zone, u32::from(*bits), 0).map_err(|error| fault("PREFIXES_V6", error))?;
+        }
+        let mut thresholds: Array<&mut MapData, Thresholds> =
+            self.map("THRESHOLDS")?.try_into().map_err(|error| fault("THRESHOLDS", error))?;
+        thresholds
+            .set(0, suspects::thresholds(&tables.suspects), 0)
+            .map_err(|error| fault("THRESHOLDS", error))
     }
 
     fn fill_targets(&mut self, slot: u32, targets: &Targets) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::pins::Pins;
+use super::seed;
 use aya::maps::{MapData, MapError};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
 
 /// Maps that all interfaces share.
-pub(super) const SHARED: [&str; 11] = [
+pub(super) const SHARED: [&str; 16] = [
     "SUBSCRIBERS_V4",
     "SUBSCRIBERS_V6",
     "DESTINATIONS_V4",
@@ -26,9 +27,16 @@ pub(super) const SHARED: [&str; 11] = [
     "PORTS",
     "FLOWS",
     "HALF_FLOWS",
+    "BUCKETS",
+    "PREFIXES_V6",
+    "SUSPECTS",
+    "THRESHOLDS",
+    "EVENTS",
 ];
 /// Maps that each interface has, and that outlive its programs.
-pub(super) const OWN: [&str; 5] = ["PASSED", "COUNTS", "ACTIONS", "FLOW_EVENTS", "GATEWAY"];
+pub(super) const OWN: [&str; 6] = ["PASSED", "COUNTS", "ACTIONS", "FLOW_EVENTS", "GATEWAY", "EVENTS_LOST"];
+/// The same, but nobody else reads them.
+const PRIVATE: [&str; 1] = ["RECENT"];
 
 /// What the program does with sources of no zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,14 +70,15 @@ pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fau
     let btf = Btf::from_sys_fs().ok();
     let level = if options.log { aya_log_level::INFO } else { aya_log_level::OFF };
     let (unmanaged, replay) = (options.unmanaged as u8, u8::from(options.replay));
-    let seed = rand_seed();
     loader
         .btf(btf.as_ref())
         .override_global("UNMANAGED", &unmanaged, true)
         .override_global("REPLAY", &replay, true)
-        .override_global("SEED", &seed, true)
         .override_global("AYA_LOG_LEVEL", &level, true);
-    for (name, path) in pinned(options)? {
+    let pinned = pinned(options)?;
+    let seed = seed::seed(options.pins.map(|(pins, _)| pins));
+    loader.override_global("SEED", &seed, true);
+    for (name, path) in pinned {
         loader.map_pin_path(name, Cow::<Path>::Owned(path));
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| unloadable(&error))?;
@@ -93,7 +102,7 @@ fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> 
     pins.make(&pins.return_links())?;
     pins.make(&pins.return_filters())?;
     let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
-    Ok(shared.chain(OWN.iter().map(|name| (*name, own.join(name)))).collect())
+    Ok(shared.chain(OWN.iter().chain(&PRIVATE).map(|name| (*name, own.join(name)))).collect())
 }
 
 /// The XDP program in a loaded object: what arrives from subscribers.
@@ -142,10 +151,4 @@ mod aya_log_level {
     //! Levels of aya-log-common.
     pub(super) const OFF: u8 = 0;
     pub(super) const INFO: u8 = 3;
-}
-
-/// Unpredictable to senders; the standard library's hasher is seeded by the system.
-fn rand_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }

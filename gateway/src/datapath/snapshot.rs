@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub actions: Vec<(String, Action, u64)>,
     /// What happened to redirected connections, by interface.
     pub flow_events: Vec<(String, FlowEvent, u64)>,
+    /// Events that the program could not tell, for want of room.
+    pub events_lost: u64,
     /// Rules by number, those never named with zeros.
     pub rules: BTreeMap<u64, RuleCount>,
 }
@@ -57,6 +59,7 @@ pub struct Own {
     actions: PerCpuArray<MapData, u64>,
     flow_events: PerCpuArray<MapData, u64>,
     gateway: Array<MapData, Gateway>,
+    events_lost: PerCpuArray<MapData, u64>,
 }
 
 impl Counters {
@@ -98,25 +101,31 @@ fn open(path: &Path) -> Result<Map, Fault> {
 impl Own {
     /// The pinned ones of an interface.
     pub fn pinned(pins: &Pins, name: &str) -> Result<Self, Fault> {
-        let [passed, counts, actions, flow_events, gateway] = OWN.map(|map| pins.interface(name).join(map));
-        Self::new([open(&passed)?, open(&counts)?, open(&actions)?, open(&flow_events)?, open(&gateway)?])
+        let mut maps = Vec::new();
+        for map in OWN {
+            maps.push(open(&pins.interface(name).join(map))?);
+        }
+        Self::new(maps)
     }
 
     /// Those of a program of one's own.
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
-        let [passed, counts, actions, flow_events, gateway] = OWN;
-        let mut take = |name| object::take(ebpf, name);
-        Self::new([take(passed)?, take(counts)?, take(actions)?, take(flow_events)?, take(gateway)?])
+        let maps: Result<Vec<_>, Fault> = OWN.into_iter().map(|name| object::take(ebpf, name)).collect();
+        Self::new(maps?)
     }
 
     /// In the order of [`OWN`].
-    fn new([passed, counts, actions, flow_events, gateway]: [Map; OWN.len()]) -> Result<Self, Fault> {
+    fn new(maps: Vec<Map>) -> Result<Self, Fault> {
+        let maps =
+            <[Map; OWN.len()]>::try_from(maps).map_err(|_| Fault::kernel("counters", "are not all there"))?;
+        let [passed, counts, actions, flow_events, gateway, events_lost] = maps;
         Ok(Self {
             passed: passed.try_into().map_err(fault)?,
             counts: counts.try_into().map_err(fault)?,
             actions: actions.try_into().map_err(fault)?,
             flow_events: flow_events.try_into().map_err(fault)?,
             gateway: gateway.try_into().map_err(fault)?,
+            events_lost: events_lost.try_into().map_err(fault)?,
         })
     }
 
@@ -138,6 +147,7 @@ impl Own {
             let count = total(&self.actions.get(&(*action as u32), 0)?, |cpu| *cpu);
             snapshot.actions.push((name.to_owned(), *action, count));
         }
+        snapshot.events_lost += total(&self.events_lost.get(&0, 0)?, |cpu| *cpu);
         for event in FlowEvent::ALL {
             let count = total(&self.flow_events.get(&(*event as u32), 0)?, |cpu| *cpu);
             snapshot.flow_events.push((name.to_owned(), *event, count));

@@ -88,7 +88,7 @@ pub fn compile(
     slot_of: impl Fn(usize) -> u32,
 ) -> Result<Tables, TooLarge> {
     let rules = active(policy, clock.wall);
-    let mut tables = Tables { rules: names(policy), ..Tables::default() };
+    let mut tables = Tables { rules: names(policy), suspects: policy.suspects, ..Tables::default() };
     let mode = |zone: usize| if enforce { policy.zones[zone].mode } else { Mode::Monitor };
     let return_path = |zone: usize| match policy.zones[zone].return_path {
         ReturnPath::Enforce if !enforce => ReturnPath::Monitor,
@@ -96,6 +96,7 @@ pub fn compile(
     };
     for (index, zone) in policy.zones.iter().enumerate() {
         tables.zones.insert(slot_of(index), zone.id.clone());
+        tables.prefixes_v6.insert(slot_of(index), zone.subscriber_prefix_v6);
         tables.any_enforced |= mode(index) == Mode::Enforce;
         tables.any_return_enforced |= return_path(index) == ReturnPath::Enforce;
         tables.needs_return |= return_path(index) != ReturnPath::Off;
@@ -156,6 +157,7 @@ pub fn compile(
             action: action(&policy.zones[zone], prefix.is_ipv6()) as u8,
             return_path: return_path(zone) as u8,
             cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
+            relay_limit: policy.zones[zone].relay_limit.unwrap_or(0),
         };
         tables.subscribers.insert(prefix, entry);
     }

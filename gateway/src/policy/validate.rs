@@ -6,6 +6,7 @@
 mod endpoint;
 mod fields;
 pub mod instant;
+mod numbers;
 pub mod prefix;
 mod redirect;
 mod rule;
@@ -109,6 +110,7 @@ pub(super) fn validate(
     report: &mut Report,
 ) -> Policy {
     let mut policy = Policy::default();
+    let mut suspects = None::<&Source>;
     for source in sources {
         let check = &mut Check { source, report };
         match source.document.version {
@@ -122,13 +124,12 @@ pub(super) fn validate(
             }
             None => check.missing("version", "begin the file with version: 1"),
         }
-        if source.document.suspects.is_some() {
-            check.advise(
-                "suspects",
-                "(given)",
-                "has no effect until a later version",
-                "keep it, or leave it out",
-            );
+        if let Some(written) = &source.document.suspects {
+            if let Some(other) = suspects.replace(source) {
+                let remedy = format!("keep one; the other is at {}", other.whereabouts("suspects"));
+                check.problem("suspects", "(given)", Why::new("is given twice", remedy));
+            }
+            policy.suspects = numbers::suspects(check, written);
         }
     }
     let zones = zone::zones(sources, complete, &mut policy.zones, report);

@@ -167,11 +167,7 @@ impl Compiler<'_> {
     fn resolve(&self, mut matching: Vec<Match>) -> Cell {
         matching.sort_by_key(|found| (u8::MAX - found.destination, u8::MAX - found.subscriber, found.rule));
         let first = |wanted: &dyn Fn(&Active<'_>) -> bool| {
-            matching
-                .iter()
-                .map(|found| &self.rules[found.rule])
-                .find(|rule| wanted(rule))
-                .map_or(NO_RULE, |rule| rule.number)
+            matching.iter().map(|found| &self.rules[found.rule]).find(|rule| wanted(rule))
         };
         let exception = |rule: &Active<'_>| rule.kind == RuleKind::Exception;
         let ends = matching
@@ -179,12 +175,16 @@ impl Compiler<'_> {
             .map(|found| &self.rules[found.rule])
             .filter(|rule| exception(rule) && !rule.ended)
             .map(|rule| rule.until.map_or(FOREVER, |until| self.clock.boot_at(until)));
+        let number = |rule: Option<&Active<'_>>| rule.map_or(NO_RULE, |rule| rule.number);
+        let holding = first(&|rule| exception(rule) && !rule.ended);
         Cell {
-            block: first(&|rule| rule.kind == RuleKind::Block),
-            relay: first(&|rule| rule.kind == RuleKind::Relay),
-            exception: first(&|rule| exception(rule) && !rule.ended),
-            expired: first(&|rule| exception(rule) && rule.until.is_some()),
+            block: number(first(&|rule| rule.kind == RuleKind::Block)),
+            relay: number(first(&|rule| rule.kind == RuleKind::Relay)),
+            exception: number(holding),
+            expired: number(first(&|rule| exception(rule) && rule.until.is_some())),
             until: ends.max().unwrap_or(0),
+            exception_limit: holding.and_then(|rule| rule.limit).unwrap_or(0),
+            padding: 0,
         }
     }
 }

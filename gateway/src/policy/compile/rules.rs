@@ -18,6 +18,8 @@ pub(super) struct Active<'a> {
     /// For an exception: it has ended.
     pub(super) ended: bool,
     pub(super) until: Option<Timestamp>,
+    /// For an exception: new connections a minute.
+    pub(super) limit: Option<u32>,
 }
 
 /// The number that stands for a rule in tables and counters: it depends on kind and id alone, so that counters find
@@ -57,6 +59,7 @@ pub(super) fn active(policy: &Policy, at: Timestamp) -> Vec<Active<'_>> {
             destinations: Some(&relay.addresses),
             ended: false,
             until: None,
+            limit: None,
         };
         rules.push((&relay.id, rule));
     }
@@ -69,6 +72,7 @@ pub(super) fn active(policy: &Policy, at: Timestamp) -> Vec<Active<'_>> {
             destinations: listed(&exception.destinations),
             ended: ended(exception.until),
             until: exception.until,
+            limit: exception.limit,
         };
         rules.push((&exception.id, rule));
     }
@@ -81,6 +85,7 @@ pub(super) fn active(policy: &Policy, at: Timestamp) -> Vec<Active<'_>> {
             destinations: listed(&block.destinations),
             ended: false,
             until: None,
+            limit: None,
         };
         rules.push((&block.id, rule));
     }

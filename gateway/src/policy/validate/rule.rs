@@ -1,7 +1,7 @@
 //! Relays, exceptions and blocks.
 
 use super::fields::{Role, id, instant, period, prefixes, scope, word, zone_scope};
-use super::{Check, Ids, MAX_RULES, Zones, at_most};
+use super::{Check, Ids, MAX_RULES, Zones, at_most, numbers};
 use crate::policy::document;
 use crate::policy::files::Inputs;
 use crate::policy::problem::Why;
@@ -115,18 +115,18 @@ fn exception<'a>(
             );
         }
     }
-    Exception { id, kind, zones, subscribers, destinations, from, until }
+    let limit =
+        numbers::limit(check, &at("max_new_connections_per_minute"), written.max_new_connections_per_minute);
+    Exception { id, kind, zones, subscribers, destinations, from, until, limit }
 }
 
 /// What exceptions may have in later versions.
 fn exception_later(check: &mut Check, place: &str, written: &document::Exception) {
     let at = |key: &str| format!("{place}.{key}");
-    let limit = written.max_new_connections_per_minute.map(|limit| limit.to_string());
     let remedy = "write destinations with its addresses for now";
     check.later(&at("names"), written.names.as_ref().map(|_| "(given)"), remedy);
     check.later(&at("mx"), written.mx.as_ref().map(|_| "(given)"), remedy);
     check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
-    check.later(&at("max_new_connections_per_minute"), limit.as_deref(), "leave it out: there is no limit");
 }
 
 fn block<'a>(

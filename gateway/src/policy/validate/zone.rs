@@ -1,7 +1,7 @@
 //! The zones: [`document::Zone`](crate::policy::document::Zone) → [`Zone`].
 
 use super::fields::{Role, id, prefixes, word};
-use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most, redirect};
+use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most, numbers, redirect};
 use crate::policy::document;
 use crate::policy::problem::{Report, Why};
 use crate::policy::{Action, Mode, ReturnPath, Zone};
@@ -44,8 +44,17 @@ pub(super) fn zones<'a>(
                 return_path: return_path(check, &place, written.return_path.as_deref(), mode),
                 relay_to: redirect::relay_to(check, &place, written.relay_to.as_ref(), action),
                 notice: redirect::notice(check, &place, written.notice.as_ref(), action),
+                subscriber_prefix_v6: numbers::subscriber_prefix(
+                    check,
+                    &format!("{place}.subscriber_prefix_v6"),
+                    written.subscriber_prefix_v6,
+                ),
+                relay_limit: numbers::limit(
+                    check,
+                    &format!("{place}.relay_max_new_connections_per_minute"),
+                    written.relay_max_new_connections_per_minute,
+                ),
             };
-            later(check, &place, written);
             if let Some(id) = written.id.as_deref().filter(|id| *id == zone.id && !id.is_empty()) {
                 zones.index.insert(id, policy.len());
             }
@@ -132,27 +141,4 @@ fn subscribers<'a>(
         }
     }
     own
-}
-
-/// What zones may have in later versions.
-fn later(check: &mut Check, place: &str, written: &document::Zone) {
-    let at = |key: &str| format!("{place}.{key}");
-    let limit = written.relay_max_new_connections_per_minute.map(|limit| limit.to_string());
-    check.later(
-        &at("relay_max_new_connections_per_minute"),
-        limit.as_deref(),
-        "leave it out: there is no limit",
-    );
-    if let Some(bits) = written.subscriber_prefix_v6 {
-        let (place, bits) = (at("subscriber_prefix_v6"), bits.to_string());
-        if (1..=128).contains(&written.subscriber_prefix_v6.unwrap_or_default()) {
-            check.advise(&place, &bits, "has no effect until a later version", "keep it, or leave it out");
-        } else {
-            check.problem(
-                &place,
-                &bits,
-                Why::new("is not a length of an IPv6 prefix", "write a number from 1 to 128"),
-            );
-        }
-    }
 }
