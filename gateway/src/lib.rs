@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod notice;
 pub mod policy;
 pub mod probe;
+pub mod state;
 pub mod status;
 pub mod tables;
 pub mod watch;
