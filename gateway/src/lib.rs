@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod notice;
 pub mod policy;
 pub mod probe;
+pub mod ready;
 pub mod state;
 pub mod status;
 pub mod tables;

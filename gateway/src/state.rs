@@ -74,6 +74,12 @@ impl State {
         Ok(archived.filter(|archived| archived.kept.policy == self.policy))
     }
 
+    /// What was kept is of no use.
+    #[must_use]
+    pub fn damaged(&self, cause: &str) -> Fault {
+        damaged(&self.folder.join(POLICY), cause)
+    }
+
     /// The clocks, with the newest time that was seen while the policy of that digest was in force.
     #[must_use]
     pub fn clock(&self, now: Clock, digest: &str) -> Clock {
@@ -166,7 +172,6 @@ struct Found {
 
 /// Reads a file, whatever is there: it may be damaged, somebody else's, or no file at all.
 fn read<T>(path: &Path, parse: impl FnOnce(Found) -> Result<T, String>) -> Result<Option<T>, Fault> {
-    let fault = |cause: String, remedy: &str| Fault::new("state", path.display(), cause, remedy);
     let found = || -> io::Result<Found> {
         let metadata = fs::metadata(path)?;
         if !metadata.is_file() || metadata.len() > MAX_FILE {
@@ -178,12 +183,21 @@ fn read<T>(path: &Path, parse: impl FnOnce(Found) -> Result<T, String>) -> Resul
         Ok(Found { octets, written })
     };
     match found() {
-        Ok(found) => parse(found)
-            .map(Some)
-            .map_err(|cause| fault(format!("is damaged: {cause}"), "gate25 writes it anew; or remove it")),
+        Ok(found) => parse(found).map(Some).map_err(|cause| damaged(path, &cause)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fault(error.to_string(), "make it readable for gate25, or remove it")),
+        Err(error) => {
+            Err(Fault::new("state", path.display(), error, "make it readable for gate25, or remove it"))
+        }
     }
+}
+
+fn damaged(path: &Path, cause: &str) -> Fault {
+    Fault::new(
+        "state",
+        path.display(),
+        format!("is damaged: {cause}"),
+        "gate25 writes it anew with the next policy; or remove it",
+    )
 }
 
 /// Puts a file in place, in one step that a crash or a full disk cannot halve.

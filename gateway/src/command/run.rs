@@ -11,6 +11,7 @@ use crate::datapath::pins::Pins;
 use crate::events::Events;
 use crate::http;
 use crate::probe::{Pace, Prober};
+use crate::ready;
 use crate::status::Shared;
 use anyhow::Context;
 use aya::Ebpf;
@@ -63,6 +64,7 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     let names: Vec<&str> = config.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     info!(listen = %config.listen, "{} on {}", if config.enforce { "enforcing" } else { "monitoring" }, names.join(", "));
     drop(programs);
+    ready::tell();
     controller.run(&received);
     Ok(())
 }

@@ -45,21 +45,13 @@ fn last_good(refused: &Refused, state: &State) -> Option<(Loaded, Timestamp)> {
         warn!("{fault}: there is no last good policy to start with");
         None
     })?;
-    match load_kept(&kept) {
-        Ok(loaded) if loaded.policy.digest == digest => Some((loaded, written)),
-        Ok(_) => {
-            warn!(
-                "state: {digest}: is not the digest of what was kept: it is not used (gate25 writes it anew)"
-            );
-            None
-        }
-        Err(Refused { problems, .. }) => {
-            for problem in problems {
-                warn!("state: the last good policy: {problem}");
-            }
-            None
-        }
-    }
+    let cause = match load_kept(&kept) {
+        Ok(loaded) if loaded.policy.digest == digest => return Some((loaded, written)),
+        Ok(_) => format!("it is not the policy of digest {digest}"),
+        Err(Refused { problems, .. }) => problems.first().map(ToString::to_string).unwrap_or_default(),
+    };
+    warn!("{}: there is no last good policy to start with", state.damaged(&cause));
+    None
 }
 
 impl Controller {
