@@ -1,5 +1,6 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
+mod names;
 mod start;
 mod targets;
 mod toward;
@@ -24,6 +25,7 @@ use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
+use names::Names;
 pub use start::Around;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -44,6 +46,8 @@ pub enum Input {
         /// Whether it is as it should be.
         is_up: bool,
     },
+    /// Name servers answered, or did not.
+    Named,
 }
 
 /// How often files, clocks and attachments are looked at.
@@ -73,6 +77,7 @@ pub struct Controller {
     status: Shared,
     events: Events,
     targets: Targets,
+    names: Names,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     next_change: Option<Timestamp>,
@@ -110,6 +115,7 @@ impl Controller {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => self.reload("SIGHUP"),
                 Ok(Input::Probed { probe, is_up }) => self.probed(probe, is_up),
+                Ok(Input::Named) => self.names.is_due = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             // Also under a stream of signals.
@@ -118,6 +124,7 @@ impl Controller {
                 next = Instant::now() + TICK;
             }
         }
+        self.keep_names();
         if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
             info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
         } else {
@@ -143,8 +150,11 @@ impl Controller {
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
+            // Answers that are kept get too old.
+            self.names.is_due = true;
             self.glance = Instant::now() + GLANCE;
         }
+        self.follow_names();
         self.mend_targets();
         self.look_at_attachments();
     }
@@ -156,11 +166,16 @@ impl Controller {
         let refused = match loaded {
             Ok(Loaded { policy, warnings }) => {
                 warn_of(&warnings);
+                self.names.expect(&policy, names::RELOAD_PATIENCE);
                 let result = self.put_into_force(&policy, Some(Timestamp::now()));
                 if result.is_ok() {
                     self.policy = policy;
                     self.retire();
                     self.follow_targets();
+                    self.tell_of_names();
+                    self.keep_names();
+                } else {
+                    self.names.expect(&self.policy, Duration::ZERO);
                 }
                 result.err().map(|error| vec![error.to_string()])
             }
@@ -200,7 +215,9 @@ impl Controller {
     fn put_into_force(&mut self, policy: &Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
-        let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let resolved = self.names.resolved(policy);
+        let mut tables =
+            compile(&policy.with_addresses(&resolved), clock, self.config.enforce, |zone| slots[zone])?;
         if tables.needs_return {
             self.open_return_paths()?;
         }
@@ -213,6 +230,7 @@ impl Controller {
         {
             warn!("{fault}: packets toward subscribers are looked at in vain");
         }
+        self.names_in_force(resolved);
         self.compiled = clock;
         self.next_change = next_change(policy, clock.wall);
         info!(

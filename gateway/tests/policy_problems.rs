@@ -16,7 +16,7 @@ fn checked(text: &str) -> (bool, String, String) {
     let path = folder.path().join("p");
     std::fs::write(&path, text).expect("the file");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let ok = check(&path, &mut out, &mut err).expect("memory");
+    let ok = check(&path, true, &mut out, &mut err).expect("memory");
     let shown = |octets| String::from_utf8(octets).expect("text").replace(&path.display().to_string(), "p");
     (ok, shown(out), shown(err))
 }

@@ -9,6 +9,7 @@
 //! Everything here needs root, and says so. It never depends on the package `gate25`, only on its command.
 
 pub mod command;
+pub mod dns;
 pub mod gate;
 pub mod http;
 pub mod lab;

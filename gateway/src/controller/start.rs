@@ -1,6 +1,7 @@
 //! How a controller starts: whatever can be known to fail is looked at before anything changes, and whatever fails all the
 //! same is taken back.
 
+use super::names::Names;
 use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
@@ -13,6 +14,7 @@ use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::names::{PATIENCE, Resolver};
 use crate::policy::{Loaded, Policy};
 use crate::probe::Prober;
 use crate::status::Shared;
@@ -30,6 +32,8 @@ pub struct Around {
     pub events: Events,
     /// What looks at the targets of redirects for it.
     pub prober: Prober,
+    /// What asks name servers for it.
+    pub resolver: Resolver,
 }
 
 impl Controller {
@@ -53,7 +57,7 @@ impl Controller {
         pins: &Pins,
         lock: Lock,
         (policy, watch): (Policy, Watch),
-        Around { status, events, prober }: Around,
+        Around { status, events, prober, resolver }: Around,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
@@ -85,11 +89,13 @@ impl Controller {
             status,
             events,
             targets: Targets::new(prober),
+            names: Names::new(resolver, &config.state),
             compiled: clock::now(),
             next_change: None,
             not_before: Instant::now(),
         };
         controller.name_gateways();
+        controller.names.expect(&policy, PATIENCE);
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         controller.put_into_force(&policy, Some(Timestamp::now()))?;
         controller.policy = policy;
@@ -103,6 +109,8 @@ impl Controller {
         controller.retire();
         // Not before: a start that fails takes no target from what an earlier controller left.
         controller.follow_targets();
+        controller.tell_of_names();
+        controller.keep_names();
         controller.look_at_attachments();
         Ok((controller, programs))
     }

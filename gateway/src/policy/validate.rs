@@ -3,9 +3,11 @@
 //! Each step takes what was written, notes what is wrong, and goes on with something harmless: a policy with a problem
 //! is never used, so only the notes matter then.
 
+mod duration;
 mod endpoint;
 mod fields;
 pub mod instant;
+mod names;
 pub mod prefix;
 mod redirect;
 mod rule;

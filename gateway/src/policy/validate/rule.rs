@@ -1,6 +1,7 @@
 //! Relays, exceptions and blocks.
 
 use super::fields::{Role, id, instant, period, prefixes, scope, word, zone_scope};
+use super::names::{self, Written};
 use super::{Check, Ids, MAX_RULES, Zones, at_most};
 use crate::policy::document;
 use crate::policy::files::Inputs;
@@ -31,11 +32,12 @@ pub(super) fn rules<'a>(
         let remedy = "merge rules that share their zones and dates, with *_file lists";
         at_most(check, MAX_RULES, MAX_RULES, &place, "relays, exceptions and blocks", remedy);
     }
+    let mut named = policy.named().map(|(_, names)| names.list.len()).sum();
     for (place, written) in places("relays", usize::MAX).zip(&document.relays) {
-        policy.relays.push(relay(check, zones, ids, &place, written));
+        policy.relays.push(relay(check, zones, ids, &mut named, &place, written));
     }
     for (place, written) in places("exceptions", usize::MAX).zip(&document.exceptions) {
-        policy.exceptions.push(exception(check, zones, ids, inputs, &place, written));
+        policy.exceptions.push(exception(check, zones, ids, (inputs, &mut named), &place, written));
     }
     for (place, written) in places("blocks", usize::MAX).zip(&document.blocks) {
         policy.blocks.push(block(check, zones, ids, inputs, &place, written));
@@ -46,34 +48,35 @@ fn relay<'a>(
     check: &mut Check<'a, '_>,
     zones: &Zones,
     ids: &mut Ids<'a>,
+    count: &mut usize,
     place: &str,
     written: &'a document::Relay,
 ) -> Relay {
     let at = |key: &str| format!("{place}.{key}");
     let role = Role { any: false, if_empty: "list the relay's addresses, as [\"192.0.2.25\"]" };
     let addresses = prefixes(check, &at("addresses"), written.addresses.as_ref(), role);
-    let relay = Relay {
-        id: id(check, ids, place, written.id.as_deref()),
-        zones: zone_scope(check, zones, place, written.zones.as_ref()),
-        addresses: addresses.unwrap_or_default().into_iter().map(|(_, prefix)| prefix).collect(),
-    };
-    check.later(
-        &at("names"),
-        written.names.as_ref().map(|_| "(given)"),
-        "write the relay's addresses for now",
-    );
-    check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
     if written.addresses.is_none() && written.names.is_none() && !check.source.is_refused(&at("names")) {
         check.missing(&at("addresses"), role.if_empty);
     }
-    relay
+    let named = Written {
+        names: written.names.as_ref(),
+        mx: None,
+        keep_old_for: written.keep_old_for.as_deref(),
+        prefixes: "addresses",
+    };
+    Relay {
+        id: id(check, ids, place, written.id.as_deref()),
+        zones: zone_scope(check, zones, place, written.zones.as_ref()),
+        addresses: addresses.unwrap_or_default().into_iter().map(|(_, prefix)| prefix).collect(),
+        names: names::names(check, place, named, count),
+    }
 }
 
 fn exception<'a>(
     check: &mut Check<'a, '_>,
     zones: &Zones,
     ids: &mut Ids<'a>,
-    inputs: &mut Inputs,
+    (inputs, count): (&mut Inputs, &mut usize),
     place: &str,
     written: &'a document::Exception,
 ) -> Exception {
@@ -87,13 +90,29 @@ fn exception<'a>(
     let (from, until) = period(check, place, written.from.as_deref(), written.until.as_deref());
     let subscribers = scope(check, inputs, &at("subscribers"), subscribers, SUBSCRIBERS);
     let named = written.names.is_some() || written.mx.is_some();
+    let names = Written {
+        names: written.names.as_ref(),
+        mx: written.mx.as_ref(),
+        keep_old_for: written.keep_old_for.as_deref(),
+        prefixes: "destinations",
+    };
     if destinations == (None, None)
         && !named
         && !any_refused(check, place, &["destinations_file", "names", "mx"])
     {
         check.missing(&at("destinations"), "list prefixes, as [\"198.51.100.0/24\"], or write any");
     }
-    let destinations = scope(check, inputs, &at("destinations"), destinations, role);
+    let mut destinations = scope(check, inputs, &at("destinations"), destinations, role);
+    if named {
+        if written.destinations.is_some() && destinations == Scope::Every {
+            let key = if written.names.is_some() { "names" } else { "mx" };
+            check.problem(&at(key), "(given)", Why::new("adds nothing to any", "keep one of the two"));
+        }
+        if (&written.destinations, &written.destinations_file) == (&None, &None) {
+            destinations = Scope::Only(Vec::new());
+        }
+    }
+    let names = names::names(check, place, names, count);
     match (written.until.as_deref(), written.permanent) {
         (Some(_), Some(true)) => {
             check.problem(&at("permanent"), "true", Why::new("contradicts until", "keep one of the two"));
@@ -115,17 +134,13 @@ fn exception<'a>(
             );
         }
     }
-    Exception { id, kind, zones, subscribers, destinations, from, until }
+    Exception { id, kind, zones, subscribers, destinations, names, from, until }
 }
 
 /// What exceptions may have in later versions.
 fn exception_later(check: &mut Check, place: &str, written: &document::Exception) {
     let at = |key: &str| format!("{place}.{key}");
     let limit = written.max_new_connections_per_minute.map(|limit| limit.to_string());
-    let remedy = "write destinations with its addresses for now";
-    check.later(&at("names"), written.names.as_ref().map(|_| "(given)"), remedy);
-    check.later(&at("mx"), written.mx.as_ref().map(|_| "(given)"), remedy);
-    check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
     check.later(&at("max_new_connections_per_minute"), limit.as_deref(), "leave it out: there is no limit");
 }
 
