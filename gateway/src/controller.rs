@@ -124,7 +124,7 @@ impl Controller {
                 next = Instant::now() + TICK;
             }
         }
-        self.keep_names();
+        self.leave_names();
         if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
             info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
         } else {

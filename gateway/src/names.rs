@@ -136,13 +136,15 @@ impl Resolver {
         self.shared.lock().count
     }
 
-    /// What is known, without what the policy does not ask for any more.
+    /// What is known, without what the policy does not ask for any more; `None` where that says what `before` did, or, if
+    /// `all`, where it is the very same.
     #[must_use]
-    pub fn answers(&self) -> Answers {
+    pub fn answers_other_than(&self, before: &Answers, all: bool) -> Option<Answers> {
         let mut state = self.shared.lock();
         let State { answers, wanted, .. } = &mut *state;
         answers.prune(wanted);
-        answers.clone()
+        let is_other = if all { answers != before } else { !answers.say_the_same(before) };
+        is_other.then(|| answers.clone())
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 /// How long a reload waits for names that it has never heard of: it is to take effect within a second. What is answered
 /// later follows at once.
-pub(super) const RELOAD_PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const RELOAD_PATIENCE: Duration = Duration::from_millis(300);
 
 /// How often answers that were only confirmed are written down, at most.
 const WRITE_EVERY: Duration = Duration::from_mins(10);
@@ -57,11 +57,8 @@ impl Names {
 
     /// Writes the answers down, if they are others, or it is time.
     fn keep(&mut self, policy: &Policy) {
-        let answers = self.resolver.answers();
-        let is_time = Instant::now() >= self.write_at && answers != self.written;
-        if !is_time && answers.say_the_same(&self.written) {
-            return;
-        }
+        let is_time = Instant::now() >= self.write_at;
+        let Some(answers) = self.resolver.answers_other_than(&self.written, is_time) else { return };
         // A restart shall not take an answer for older than its rule allows.
         let shortest = policy.named().map(|(_, names)| names.keep_old_for / 4).min();
         self.write_at = Instant::now() + WRITE_EVERY.min(shortest.unwrap_or(WRITE_EVERY));
@@ -121,6 +118,12 @@ impl Controller {
                 list(&rows)
             );
         }
+    }
+
+    /// The last look, at the end.
+    pub(super) fn leave_names(&mut self) {
+        self.names.write_at = Instant::now();
+        self.keep_names();
     }
 
     /// Writes down what is known, for the next controller; and counts.

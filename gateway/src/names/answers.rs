@@ -99,7 +99,7 @@ impl<T: Ord, const PARTS: usize> Known<T, PARTS> {
                     if let Some(kept) = part {
                         kept.is_current = false;
                     }
-                    self.failure = Some(failure);
+                    self.failure.get_or_insert(failure);
                 }
             }
         }
@@ -128,14 +128,13 @@ impl Answers {
     pub fn take(&mut self, name: &Name, reply: Reply, now: Clock) -> bool {
         match reply {
             Reply::Host(families) => {
-                // What has addresses of neither family is no good answer.
+                let failure = families.iter().find_map(|reply| reply.as_ref().err().cloned());
                 let is_empty =
                     |reply: &Result<Found<_>, _>| reply.as_ref().is_ok_and(|found| found.values.is_empty());
-                let families = if families.iter().all(is_empty) {
-                    [Err("no address".to_owned()), Err("no address".to_owned())]
-                } else if families.iter().any(Result::is_err) {
-                    // Nor is an empty one beside a failure.
-                    families.map(|reply| if is_empty(&reply) { Err("no address".to_owned()) } else { reply })
+                // A family may be empty beside one that is not; beside a failure, or both, it is no good answer.
+                let families = if failure.is_some() || families.iter().all(is_empty) {
+                    let failure = failure.unwrap_or_else(|| "no address".to_owned());
+                    families.map(|reply| if is_empty(&reply) { Err(failure.clone()) } else { reply })
                 } else {
                     families
                 };
@@ -219,24 +218,18 @@ impl Answers {
     }
 
     /// Whether both have the same values, whenever they were confirmed.
-    #[must_use]
-    pub fn say_the_same(&self, other: &Self) -> bool {
+    pub(super) fn say_the_same(&self, other: &Self) -> bool {
         fn values<T, const PARTS: usize>(known: &Known<T, PARTS>) -> [Option<&BTreeSet<T>>; PARTS] {
             known.parts.each_ref().map(|kept| kept.as_ref().map(|kept| &kept.values))
         }
-        let hosts = |of: &Self| {
-            of.hosts
-                .iter()
-                .map(|(name, known)| (name.clone(), values(known).map(Option::<&_>::cloned)))
-                .collect::<Vec<_>>()
-        };
-        let domains = |of: &Self| {
-            of.domains
-                .iter()
-                .map(|(name, known)| (name.clone(), values(known).map(Option::<&_>::cloned)))
-                .collect::<Vec<_>>()
-        };
-        (hosts(self), domains(self)) == (hosts(other), domains(other))
+        fn same<T: PartialEq, const PARTS: usize>(
+            one: &BTreeMap<String, Known<T, PARTS>>,
+            other: &BTreeMap<String, Known<T, PARTS>>,
+        ) -> bool {
+            let values = |(name, known): (_, _)| (name, values(known));
+            one.iter().map(values).eq(other.iter().map(values))
+        }
+        same(&self.hosts, &other.hosts) && same(&self.domains, &other.domains)
     }
 
     /// Forgets what is not wanted.
@@ -246,3 +239,6 @@ impl Answers {
         self.domains.retain(|domain, _| wanted.contains_key(&Name { key: Key::Mx, text: domain.clone() }));
     }
 }
+
+#[cfg(test)]
+mod tests;
