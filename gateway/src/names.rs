@@ -222,12 +222,12 @@ pub fn resolve(policy: &Policy) -> io::Result<(Vec<Resolved>, Vec<Problem>)> {
     let resolver = Resolver::new(|| {})?;
     resolver.follow(policy);
     resolver.wait(PATIENCE);
-    let resolved = resolver.resolved(policy);
+    let answered = resolver.resolved(policy);
     let named = policy.named().flat_map(|(_, names)| &names.list);
     let warn = |(named, found): (_, &Resolved)| warning(named, found);
-    let warnings = named.zip(&resolved).filter_map(warn).collect();
+    let warnings = named.zip(&answered).filter_map(warn).collect();
     resolver.runtime.shutdown_background();
-    Ok((resolved, warnings))
+    Ok((answered, warnings))
 }
 
 fn warning(named: &crate::policy::names::Named, found: &Resolved) -> Option<Problem> {

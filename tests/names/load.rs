@@ -1,14 +1,20 @@
 //! What a policy's names stand for when it is loaded.
 
-use crate::{PATIENCE, allowed, exception, knock, logged, servers, start};
+use crate::{PATIENCE, SERVER, allowed, exception, knock, logged, servers, start, start_asking};
 use anyhow::{Context as _, Result, ensure};
-use gate25_tests::{dns::Answer, lab::Lab, metrics::sum, policy as file, promtool, smtp::Outcome};
+use gate25_tests::{
+    dns::{Answer, NameServer},
+    lab::Lab,
+    metrics::sum,
+    policy as file, promtool,
+    smtp::Outcome,
+};
 use std::{
     fmt::Write as _,
     fs,
     io::Write as _,
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 #[test]
@@ -158,4 +164,18 @@ fn a_thousand_names_and_a_reload_with_one_that_is_slow() -> Result<()> {
     let files = fs::read_dir(format!("/proc/{}/fd", gate.id()))?.count();
     ensure!(files < 600, "{files} files are open");
     Ok(())
+}
+
+/// The first name server is not there, the second one takes its time.
+#[test]
+fn a_dead_and_a_slow_name_server() -> Result<()> {
+    let lab = Lab::new()?;
+    let (_sinks, dns) = servers(&lab)?;
+    let dead = NameServer::start(&lab.edge, "127.0.0.2".parse()?, 1)?;
+    dead.silence(true);
+    dns.delay(Duration::from_secs(2));
+    dns.set("mail.campus.example", Answer::host(lab.university.addresses()));
+    let servers = ["127.0.0.2".parse()?, SERVER];
+    let _gate = start_asking(&lab, &exception("names: [mail.campus.example]"), &servers)?;
+    allowed(&lab, &lab.university, true)
 }

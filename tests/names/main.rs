@@ -54,21 +54,23 @@ fn servers(lab: &Lab) -> Result<(Vec<Sink>, NameServer)> {
 
 /// Starts a gate that asks the lab's name server.
 fn start<'lab>(lab: &'lab Lab, policy: &str) -> Result<Gate<'lab>> {
+    start_asking(lab, policy, &[SERVER])
+}
+
+/// Starts a gate that asks these name servers.
+fn start_asking<'lab>(lab: &'lab Lab, policy: &str, servers: &[IpAddr]) -> Result<Gate<'lab>> {
     let policy = policy::write(lab.folder(), policy)?;
     let config = gate::write(lab, &gate::configuration(lab, &policy))?;
     let mut command = Command::new(gate25_tests::gate25());
     command.arg("run").arg("--config").arg(config);
-    Gate::run(lab, asking(lab, &command)?, PATIENCE)
-}
-
-/// The command on the edge, with the lab's name server.
-fn asking(lab: &Lab, command: &Command) -> Result<Command> {
-    dns::asking(&lab.folder().join("resolv.conf"), &[SERVER], command)
+    Gate::run(lab, dns::asking(&lab.folder().join("resolv.conf"), servers, &command)?, PATIENCE)
 }
 
 /// `gate25` with these arguments, on the edge.
 fn gate25<'a>(lab: &Lab, arguments: impl IntoIterator<Item = &'a str>) -> Result<Ended> {
-    command::finish(&lab.edge, asking(lab, &command::gate25(arguments))?, PATIENCE)
+    let file = lab.folder().join("resolv.conf");
+    let command = dns::asking(&file, &[SERVER], &command::gate25(arguments))?;
+    command::finish(&lab.edge, command, PATIENCE)
 }
 
 /// What comes of mail from alice to that host, in both families.

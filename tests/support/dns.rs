@@ -127,8 +127,8 @@ impl Drop for NameServer {
 
 /// The command, in whose sight the file is `/etc/resolv.conf`, written so that it names these servers.
 pub fn asking(file: &Path, servers: &[IpAddr], command: &Command) -> Result<Command> {
-    let lines: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
-    fs::write(file, lines).with_context(|| file.display().to_string())?;
+    let lines: Vec<String> = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    fs::write(file, lines.concat()).with_context(|| file.display().to_string())?;
     let mut inside = Command::new("unshare");
     inside.args(["--mount", "sh", "-c", r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#, "sh"]);
     inside.arg(file).arg(command.get_program()).args(command.get_args());

@@ -175,11 +175,8 @@ fn alike<'a>(rows: &[&'a Resolved]) -> BTreeMap<String, Vec<&'a Resolved>> {
 fn list(rows: &[&Resolved]) -> String {
     let names: BTreeSet<String> = rows.iter().map(|row| row.name.to_string()).collect();
     let more = names.len().saturating_sub(NAMED);
-    let mut text = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
+    let text = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
 /// `smtp.west.example.net now has 192.0.2.7, no longer 192.0.2.6`

@@ -15,12 +15,14 @@ fn name(key: Key, text: &str) -> Name {
     Name { key, text: text.into() }
 }
 
-fn good<T: Ord>(values: impl IntoIterator<Item = T>) -> Result<Found<T>, String> {
-    Ok(Found { values: values.into_iter().collect(), ttl: Duration::from_secs(60), refused: None })
+fn good<T: Ord>(values: impl IntoIterator<Item = T>) -> Found<T> {
+    Found { values: values.into_iter().collect(), ttl: Duration::from_mins(1), refused: None }
 }
 
+/// A good answer, as one of two.
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside failures")]
 fn addresses(list: &[&str]) -> Result<Found<IpAddr>, String> {
-    good(list.iter().map(|address| address.parse().unwrap()))
+    Ok(good(list.iter().map(|address| address.parse().unwrap())))
 }
 
 fn failed<T>() -> Result<Found<T>, String> {
@@ -29,8 +31,8 @@ fn failed<T>() -> Result<Found<T>, String> {
 
 /// What the one name stands for at that time, in text; and the failure.
 fn found(answers: &Answers, name: Name, seconds: u64) -> (String, Option<String>) {
-    let named = Named { name, file: "p".into(), at: Position::START, place: "names[0]".into() };
-    let names = Names { list: vec![named], keep_old_for: KEEP };
+    let list = vec![Named { name, file: "p".into(), at: Position::START, place: "names[0]".into() }];
+    let names = Names { list, keep_old_for: KEEP };
     let row = answers.resolved("rule", &names, at(seconds).boot).pop().unwrap();
     (row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), row.failure)
 }
@@ -75,7 +77,7 @@ fn an_old_answer_holds_from_its_confirmation_and_a_current_one_for_good() {
 fn exchangers_and_their_addresses_are_answers_of_their_own() {
     let mut answers = Answers::default();
     let domain = || name(Key::Mx, "campus.example");
-    let texts = |list: &[&str]| Reply::Exchangers(good(list.iter().map(|host| (*host).to_owned())));
+    let texts = |list: &[&str]| Reply::Exchangers(Ok(good(list.iter().map(|host| (*host).to_owned()))));
     answers.take(&domain(), texts(&["a.example", "b.example"]), at(1));
     let wanted = BTreeMap::from([(domain(), KEEP)]);
     assert_eq!(answers.with_exchangers(&wanted).len(), 3);
@@ -113,7 +115,11 @@ fn what_was_written_is_known_again_as_old_as_it_was() {
     assert_eq!(file::read(&path, at(1)), Ok(Answers::default()), "no file");
     let mut answers = Answers::default();
     answers.take(&host(), Reply::Host([addresses(&["192.0.2.1"]), addresses(&["2001:db8::1"])]), at(1_000));
-    answers.take(&name(Key::Mx, "c.example"), Reply::Exchangers(good(["a.example".to_owned()])), at(1_000));
+    answers.take(
+        &name(Key::Mx, "c.example"),
+        Reply::Exchangers(Ok(good(["a.example".to_owned()]))),
+        at(1_000),
+    );
     file::write(&path, &answers).unwrap();
     assert!(!path.with_extension("json.new").exists());
 

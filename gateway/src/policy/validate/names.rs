@@ -1,7 +1,7 @@
 //! `names`, `mx` and `keep_old_for` of relays and exceptions.
 
 use super::{Check, at_most, duration, prefix};
-use crate::policy::document::Texts;
+use crate::policy::document::{self, Texts};
 use crate::policy::names::{Key, MAX_NAMES, Name, Named, Names};
 use crate::policy::problem::Why;
 use std::collections::HashMap;
@@ -14,17 +14,51 @@ const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
 /// What an entry has of the three keys.
-#[derive(Clone, Copy)]
-pub(super) struct Written<'a> {
-    pub(super) names: Option<&'a Texts>,
-    pub(super) mx: Option<&'a Texts>,
-    pub(super) keep_old_for: Option<&'a str>,
+struct Written<'a> {
+    names: Option<&'a Texts>,
+    mx: Option<&'a Texts>,
+    keep_old_for: Option<&'a str>,
     /// Where addresses belong: `addresses` or `destinations`.
-    pub(super) prefixes: &'static str,
+    prefixes: &'static str,
 }
 
-/// The names of the entry at `place`; `before` is how many the policy has already.
-pub(super) fn names(check: &mut Check, place: &str, written: Written<'_>, before: &mut usize) -> Names {
+/// The names of the relay at `place`; `before` counts those of the policy.
+pub(super) fn of_relay(
+    check: &mut Check,
+    place: &str,
+    written: &document::Relay,
+    before: &mut usize,
+) -> Names {
+    let keep_old_for = written.keep_old_for.as_deref();
+    let written = Written { names: written.names.as_ref(), mx: None, keep_old_for, prefixes: "addresses" };
+    names(check, place, &written, before)
+}
+
+/// The names of the exception at `place`; `before` counts those of the policy.
+pub(super) fn of_exception(
+    check: &mut Check,
+    place: &str,
+    written: &document::Exception,
+    before: &mut usize,
+) -> Names {
+    if matches!(&written.destinations, Some(Texts::Word(word)) if word == "any") {
+        for (key, _) in
+            [("names", &written.names), ("mx", &written.mx)].iter().filter(|(_, texts)| texts.is_some())
+        {
+            let why = Why::new("adds nothing to any", "keep one of the two");
+            check.problem(&format!("{place}.{key}"), "(given)", why);
+        }
+    }
+    let written = Written {
+        names: written.names.as_ref(),
+        mx: written.mx.as_ref(),
+        keep_old_for: written.keep_old_for.as_deref(),
+        prefixes: "destinations",
+    };
+    names(check, place, &written, before)
+}
+
+fn names(check: &mut Check, place: &str, written: &Written<'_>, before: &mut usize) -> Names {
     let mut names = Names::default();
     for (key, texts) in [(Key::Names, written.names), (Key::Mx, written.mx)] {
         let place = format!("{place}.{}", key.label());
@@ -102,7 +136,7 @@ fn parse(written: &str, key: Key, prefixes: &str) -> Result<String, Why> {
     if let Some((_, domain)) = written.rsplit_once('@') {
         return Err(Why::new("is a mail address", format!("write the domain alone, as mx: [{domain}]")));
     }
-    if written.contains("*") {
+    if written.contains('*') {
         let remedy = match key {
             Key::Names => "name each host; an exception may have mx: for a domain's mail exchangers",
             Key::Mx => "name each domain",

@@ -1,8 +1,7 @@
 //! Relays, exceptions and blocks.
 
 use super::fields::{Role, id, instant, period, prefixes, scope, word, zone_scope};
-use super::names::{self, Written};
-use super::{Check, Ids, MAX_RULES, Zones, at_most};
+use super::{Check, Ids, MAX_RULES, Zones, at_most, names};
 use crate::policy::document;
 use crate::policy::files::Inputs;
 use crate::policy::problem::Why;
@@ -32,12 +31,12 @@ pub(super) fn rules<'a>(
         let remedy = "merge rules that share their zones and dates, with *_file lists";
         at_most(check, MAX_RULES, MAX_RULES, &place, "relays, exceptions and blocks", remedy);
     }
-    let mut named = policy.named().map(|(_, names)| names.list.len()).sum();
+    let mut names = policy.named().map(|(_, names)| names.list.len()).sum();
     for (place, written) in places("relays", usize::MAX).zip(&document.relays) {
-        policy.relays.push(relay(check, zones, ids, &mut named, &place, written));
+        policy.relays.push(relay(check, zones, ids, &mut names, &place, written));
     }
     for (place, written) in places("exceptions", usize::MAX).zip(&document.exceptions) {
-        policy.exceptions.push(exception(check, zones, ids, (inputs, &mut named), &place, written));
+        policy.exceptions.push(exception(check, zones, ids, (inputs, &mut names), &place, written));
     }
     for (place, written) in places("blocks", usize::MAX).zip(&document.blocks) {
         policy.blocks.push(block(check, zones, ids, inputs, &place, written));
@@ -58,17 +57,11 @@ fn relay<'a>(
     if written.addresses.is_none() && written.names.is_none() && !check.source.is_refused(&at("names")) {
         check.missing(&at("addresses"), role.if_empty);
     }
-    let named = Written {
-        names: written.names.as_ref(),
-        mx: None,
-        keep_old_for: written.keep_old_for.as_deref(),
-        prefixes: "addresses",
-    };
     Relay {
         id: id(check, ids, place, written.id.as_deref()),
         zones: zone_scope(check, zones, place, written.zones.as_ref()),
         addresses: addresses.unwrap_or_default().into_iter().map(|(_, prefix)| prefix).collect(),
-        names: names::names(check, place, named, count),
+        names: names::of_relay(check, place, written, count),
     }
 }
 
@@ -89,30 +82,18 @@ fn exception<'a>(
     let kind = word(check, &at("kind"), written.kind.as_deref(), KINDS).unwrap_or_default();
     let (from, until) = period(check, place, written.from.as_deref(), written.until.as_deref());
     let subscribers = scope(check, inputs, &at("subscribers"), subscribers, SUBSCRIBERS);
-    let named = written.names.is_some() || written.mx.is_some();
-    let names = Written {
-        names: written.names.as_ref(),
-        mx: written.mx.as_ref(),
-        keep_old_for: written.keep_old_for.as_deref(),
-        prefixes: "destinations",
-    };
+    let has_names = written.names.is_some() || written.mx.is_some();
     if destinations == (None, None)
-        && !named
+        && !has_names
         && !any_refused(check, place, &["destinations_file", "names", "mx"])
     {
         check.missing(&at("destinations"), "list prefixes, as [\"198.51.100.0/24\"], or write any");
     }
     let mut destinations = scope(check, inputs, &at("destinations"), destinations, role);
-    if named {
-        if written.destinations.is_some() && destinations == Scope::Every {
-            let key = if written.names.is_some() { "names" } else { "mx" };
-            check.problem(&at(key), "(given)", Why::new("adds nothing to any", "keep one of the two"));
-        }
-        if (&written.destinations, &written.destinations_file) == (&None, &None) {
-            destinations = Scope::Only(Vec::new());
-        }
+    if has_names && written.destinations.is_none() && written.destinations_file.is_none() {
+        destinations = Scope::Only(Vec::new());
     }
-    let names = names::names(check, place, names, count);
+    let names = names::of_exception(check, place, written, count);
     match (written.until.as_deref(), written.permanent) {
         (Some(_), Some(true)) => {
             check.problem(&at("permanent"), "true", Why::new("contradicts until", "keep one of the two"));
