@@ -40,13 +40,14 @@ last good one stays. SIGTERM ends the controller and leaves enforcement in place
     /// Check a policy: every problem with file, line, column and remedy
     #[command(after_help = "Examples:
   gate25 check /etc/gate25/policies
-  gate25 check policies/example.yaml
+  gate25 check --offline policies/example.yaml
 
+Names are resolved, for 5 seconds at most; one that does not resolve is a warning.
 Exit status: 0 valid (warnings may be shown), 1 not valid.")]
     Check {
         /// A policy file, or a directory of *.yaml and *.yml files
         policy: PathBuf,
-        /// Ask no name server (names come with a later version; today there is nothing to ask)
+        /// Ask no name server: names are not resolved
         #[arg(long)]
         offline: bool,
         /// How to print problems
@@ -106,6 +107,9 @@ Needs root: the packets run through the kernel.")]
         /// Which way the packets cross the interface
         #[arg(long, value_enum, default_value_t = Direction::Egress)]
         direction: Direction,
+        /// Ask no name server: names match nothing
+        #[arg(long)]
+        offline: bool,
         /// A JSON object a packet
         #[arg(long)]
         json: bool,
@@ -154,6 +158,9 @@ pub struct Explain {
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
+    /// Ask no name server: names match nothing
+    #[arg(long, conflicts_with = "reference")]
+    pub offline: bool,
     /// Which way the packets go; --from is the subscriber all the same
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,

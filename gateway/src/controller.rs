@@ -2,6 +2,7 @@
 
 mod dates;
 mod kept;
+mod names;
 mod reload;
 mod start;
 mod targets;
@@ -28,6 +29,7 @@ use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
+use names::Names;
 pub use start::Around;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -56,6 +58,8 @@ pub enum Input {
         /// Whether it is as it should be.
         is_up: bool,
     },
+    /// Name servers answered, or did not.
+    Named,
 }
 
 /// How often files, clocks and attachments are looked at.
@@ -88,6 +92,7 @@ pub struct Controller {
     state: State,
     /// The clocks at the last look.
     seen: Clock,
+    names: Names,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     /// Rules that are not as the wall clock alone would have them, by id.
@@ -131,6 +136,7 @@ impl Controller {
                     let _ = reply.send(self.reload("reload", trust_clock));
                 }
                 Ok(Input::Probed { probe, is_up }) => self.probed(probe, is_up),
+                Ok(Input::Named) => self.names.is_due = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             // Also under a stream of signals.
@@ -140,6 +146,7 @@ impl Controller {
             }
         }
         self.state.write();
+        self.leave_names();
         if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
             info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
         } else {
@@ -155,8 +162,11 @@ impl Controller {
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
+            // Answers that are kept get too old.
+            self.names.is_due = true;
             self.glance = Instant::now() + GLANCE;
         }
+        self.follow_names();
         self.mend_targets();
         self.look_at_attachments();
     }
@@ -169,7 +179,9 @@ impl Controller {
         loaded: Option<Timestamp>,
     ) -> anyhow::Result<()> {
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
-        let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let resolved = self.names.resolved(policy);
+        let mut tables =
+            compile(&policy.with_addresses(&resolved), clock, self.config.enforce, |zone| slots[zone])?;
         if tables.needs_return {
             self.open_return_paths()?;
         }
@@ -182,6 +194,7 @@ impl Controller {
         {
             warn!("{fault}: packets toward subscribers are looked at in vain");
         }
+        self.names_in_force(resolved);
         self.compiled = clock;
         self.next_change = next_change(policy, clock);
         self.state.installed(clock, &policy.digest);

@@ -17,6 +17,7 @@ pub mod datapath;
 pub mod events;
 pub mod http;
 pub mod metrics;
+pub mod names;
 pub mod notice;
 pub mod policy;
 pub mod probe;

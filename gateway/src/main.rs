@@ -5,6 +5,7 @@ use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
 use gate25::command::{check, detach, explain, notice, reference, reload, replay, run};
 use gate25::controller::Failure;
+use gate25::names;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,8 +45,8 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             run::run(arguments.node.config()?, arguments.log_packets)?;
         }
         Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
-        Command::Check { policy, .. } => {
-            if !check::check(&policy, &mut out, &mut io::stderr())? {
+        Command::Check { policy, offline, .. } => {
+            if !check::check(&policy, offline, &mut out, &mut io::stderr())? {
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -66,9 +67,9 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Replay { policy, at, direction, json, capture } => {
+        Command::Replay { policy, at, direction, offline, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
+            replay::replay(&load(&policy, offline)?, at, direction.into(), &capture, json, &mut out)?;
         }
     }
     out.flush()?;
@@ -80,7 +81,7 @@ fn log() {
 }
 
 fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
-    let Explain { policy, from, to, at, direction, json, reference, controller } = arguments;
+    let Explain { policy, from, to, at, offline, direction, json, reference, controller } = arguments;
     match (reference, policy, from, to) {
         (Some(reference), ..) => {
             let record = reference::look_up(&controller.socket()?, &reference)?;
@@ -95,7 +96,7 @@ fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
             }
             let at = at.unwrap_or_else(Timestamp::now);
             let path = explain::Path { subscriber: from, remote: to, direction: direction.into() };
-            print(&explain::explain(&load(&policy)?, path, at)?, json, out)
+            print(&explain::explain(&load(&policy, offline)?, path, at)?, json, out)
         }
         _ => Err(anyhow::anyhow!(
             "policy: (none): the running controller cannot be asked yet, but for a reference (name a policy with --policy)"
@@ -132,10 +133,16 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn load(path: &Path) -> Result<Policy, Failure> {
+/// The policy, with the addresses of its names unless `offline`.
+fn load(path: &Path, offline: bool) -> Result<Policy, Failure> {
     let Loaded { policy, warnings, .. } = policy::load(path).map_err(Failure::Policy)?;
     print_warnings(&warnings);
-    Ok(policy)
+    if offline {
+        return Ok(policy);
+    }
+    let (resolved, unresolved) = names::resolve(&policy)?;
+    print_warnings(&unresolved);
+    Ok(policy.with_addresses(&resolved).into_owned())
 }
 
 fn print_warnings(warnings: &[Problem]) {

@@ -1,6 +1,8 @@
 //! What the controller knows of itself, for `/metrics` and `/healthz`.
 
 use crate::datapath::attach::XdpMode;
+use crate::names::Count;
+use crate::policy::names::Resolved;
 use crate::tables::Rule;
 use gate25_common::abi::{Active, Target};
 use gate25_common::verdict::{Action, Family};
@@ -43,6 +45,10 @@ pub struct Status {
     pub state_failed: bool,
     /// Established connections that are redirected.
     pub flows: usize,
+    /// What the names of the policy in force stand for.
+    pub names: Vec<Resolved>,
+    /// Questions to name servers.
+    pub name_resolutions: Count,
     /// A line a zone and family that redirects, by the policy in force.
     pub redirects: Vec<Redirect>,
 }

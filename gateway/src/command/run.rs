@@ -10,6 +10,7 @@ use crate::datapath::flows::Flows;
 use crate::datapath::pins::Pins;
 use crate::events::Events;
 use crate::http;
+use crate::names::Resolver;
 use crate::probe::{Pace, Prober};
 use crate::ready;
 use crate::status::Shared;
@@ -38,9 +39,16 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
         };
         Prober::new(runtime.handle().clone(), Pace::default(), report)
     };
+    let resolver = {
+        let inputs = inputs.clone();
+        let report = move || {
+            let _ = inputs.send(Input::Named);
+        };
+        Resolver::new(report).context("names")?
+    };
     let events = Events::default();
     let (controller, mut programs) =
-        Controller::start(config.clone(), Around { status: status.clone(), events, prober }, log)?;
+        Controller::start(config.clone(), Around { status: status.clone(), events, prober, resolver }, log)?;
     if config.events.is_some() {
         warn!("events: comes with a later version; blocked connections are counted, not listed");
     }

@@ -42,7 +42,7 @@ impl Controller {
     }
 
     /// What the kernel refuses is tried again, but not at every tick.
-    fn recompile(&mut self) {
+    pub(super) fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
         let clock = self.state.clock(clock::now(), &policy.digest);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);

@@ -1,11 +1,12 @@
 //! A new policy: taken whole, or refused whole.
 
-use super::{Controller, warn_of};
+use super::{Controller, names, warn_of};
 use crate::clock;
 use crate::control::Reload;
 use crate::policy::{Loaded, Refused};
 use crate::watch::Watch;
 use jiff::Timestamp;
+use std::time::Duration;
 use tracing::error;
 
 impl Controller {
@@ -19,12 +20,17 @@ impl Controller {
                 warn_of(&warnings);
                 let now = clock::now();
                 let now = if trust_clock { now } else { self.state.clock(now, &policy.digest) };
+                self.names.expect(&policy, names::RELOAD_PATIENCE);
                 let result = self.put_into_force(&policy, now, Some(Timestamp::now()));
                 if result.is_ok() {
                     self.state.keep(&kept, &policy.digest);
                     self.policy = policy;
                     self.retire();
                     self.follow_targets();
+                    self.tell_of_names();
+                    self.keep_names();
+                } else {
+                    self.names.expect(&self.policy, Duration::ZERO);
                 }
                 (result.err().into_iter().map(|error| error.to_string()).collect(), warnings)
             }

@@ -2,6 +2,7 @@
 //! same is taken back.
 
 use super::kept::Found;
+use super::names::Names;
 use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
@@ -14,6 +15,7 @@ use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::names::{PATIENCE, Resolver};
 use crate::policy::{Loaded, Policy};
 use crate::probe::Prober;
 use crate::state::State;
@@ -31,6 +33,8 @@ pub struct Around {
     pub events: Events,
     /// What looks at the targets of redirects for it.
     pub prober: Prober,
+    /// What asks name servers for it.
+    pub resolver: Resolver,
 }
 
 impl Controller {
@@ -54,7 +58,7 @@ impl Controller {
         pins: &Pins,
         lock: Lock,
         (Found { loaded: Loaded { policy, kept, .. }, watch, since }, state): (Found, State),
-        Around { status, events, prober }: Around,
+        Around { status, events, prober, resolver }: Around,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
@@ -88,12 +92,14 @@ impl Controller {
             targets: Targets::new(prober),
             state,
             seen: clock::now(),
+            names: Names::new(resolver, &config.state),
             compiled: clock::now(),
             held_back: Vec::new(),
             next_change: None,
             not_before: Instant::now(),
         };
         controller.name_gateways();
+        controller.names.expect(&policy, PATIENCE);
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         let clock = controller.state.clock(clock::now(), &policy.digest);
         controller.put_into_force(&policy, clock, Some(Timestamp::now()))?;
@@ -110,6 +116,8 @@ impl Controller {
         controller.retire();
         // Not before: a start that fails takes no target from what an earlier controller left.
         controller.follow_targets();
+        controller.tell_of_names();
+        controller.keep_names();
         controller.look_at_attachments();
         Ok((controller, programs))
     }
