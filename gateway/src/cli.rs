@@ -62,6 +62,30 @@ With --ref the running controller says what a notice's reference stands for. Wit
 `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
 answers pass.")]
     Explain(Explain),
+    /// Say who gains or loses access under another policy
+    #[command(after_help = "Examples:
+  gate25 diff /etc/gate25/policies /tmp/policies.new
+  gate25 diff --at 2004-07-28T00:00:00-07:00 old.yaml new.yaml
+  gate25 diff --json old.yaml new.yaml
+
+Both policies are looked at as they are at one instant. Who begins or ceases to be enforced comes first. A line
+of change lose or gain is about access as `explain` gives it (a zone that monitors lets blocked packets pass all
+the same); one of change why has the same verdict for another reason. Addresses of no zone pass, as they do where
+no interface says `unmanaged: block`.
+
+Exit status: 0 compared, whether or not something is other; 1 a policy is not valid.")]
+    Diff {
+        /// The policy before: a file or directory
+        old: PathBuf,
+        /// The policy after
+        new: PathBuf,
+        /// The instant, in RFC 3339 with an offset [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// One JSON object, with all lines
+        #[arg(long)]
+        json: bool,
+    },
     /// Greet redirected connections, say why they were blocked, take nothing
     #[command(after_help = "Examples:
   gate25 notice --config /etc/gate25/gate25.yaml

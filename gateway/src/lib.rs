@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod controller;
 pub mod datapath;
+pub mod diff;
 pub mod events;
 pub mod http;
 pub mod metrics;

@@ -5,6 +5,7 @@ use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
 use gate25::command::{check, detach, explain, notice, reference, replay, run};
 use gate25::controller::Failure;
+use gate25::diff;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -52,6 +53,10 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         Command::Notice(arguments) => {
             log();
             notice::notice(arguments.options()?)?;
+        }
+        Command::Diff { old, new, at, json } => {
+            let at = at.unwrap_or_else(Timestamp::now);
+            print(&diff::compare(&load(&old)?, &load(&new)?, at)?, json, &mut out)?;
         }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
         Command::Replay { policy, at, direction, json, capture } => {
