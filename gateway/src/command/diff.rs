@@ -14,8 +14,9 @@ const NAMES: usize = 10;
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_none() {
-            return writeln!(f, "nothing changes, now or later");
+            return writeln!(f, "nothing changes");
         }
+        writeln!(f, "at {}", self.at)?;
         for turn in &self.enforcement {
             let (word, meaning) = match turn.change {
                 "begins" => ("ENFORCEMENT BEGINS", "what is blocked there was only counted"),

@@ -156,3 +156,77 @@ impl Split {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every prefix of eight addresses, as a mask of those it has.
+    fn masks() -> Vec<u8> {
+        let of = |length: u32| (0..1_u32 << length).map(move |place| (length, place));
+        let width = |length: u32| 8_u32 >> length;
+        (0..=3)
+            .flat_map(of)
+            .map(|(length, place)| (((1_u32 << width(length)) - 1) << (place * width(length))) as u8)
+            .collect()
+    }
+
+    /// For each set of eight addresses, the fewest prefixes that have all of them and nothing else.
+    fn unions() -> Vec<usize> {
+        let mut fewest = vec![usize::MAX; 256];
+        fewest[0] = 0;
+        for _ in 0..8 {
+            for set in 0..256 {
+                for mask in masks() {
+                    let wider = set | usize::from(mask);
+                    fewest[wider] = fewest[wider].min(fewest[set].saturating_add(1));
+                }
+            }
+        }
+        fewest
+    }
+
+    fn members(cover: &Cover) -> Vec<u128> {
+        let has = |list: &[IpNetwork], address: u128| {
+            list.iter()
+                .map(|prefix| Span::of(*prefix))
+                .any(|span| (span.first..=span.last).contains(&address))
+        };
+        let around = 0xcb00_7100_u128 - 8..0xcb00_7100 + 16;
+        around.filter(|address| has(&cover.prefixes, *address) && !has(&cover.except, *address)).collect()
+    }
+
+    #[test]
+    fn every_set_of_eight_has_the_fewest_prefixes() {
+        let unions = unions();
+        for wanted in 0..256_usize {
+            let addresses = (0..8).filter(|bit| wanted >> bit & 1 == 1).map(|bit| 0xcb00_7100_u128 + bit);
+            let addresses: Vec<u128> = addresses.collect();
+            let set = Set::union(addresses.iter().map(|one| Span { first: *one, last: *one }).collect());
+            let cover = Cover::of(&set, false);
+            assert_eq!(members(&cover), addresses, "{cover}");
+            // Any cover less any holes that leave just the wanted.
+            let fewest = (0..256_usize)
+                .flat_map(|some| (0..256_usize).map(move |holes| (some, holes)))
+                .filter(|(some, holes)| some & !holes == wanted)
+                .map(|(some, holes)| unions[some] + unions[holes])
+                .min();
+            assert_eq!(Some(cover.prefixes.len() + cover.except.len()), fewest, "{cover}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_family_and_all_but_little() {
+        let of = |spans: Vec<Span>, ipv6| Cover::of(&Set::union(spans), ipv6).to_string();
+        assert_eq!(of(vec![Span::all(false)], false), "0.0.0.0/0");
+        assert_eq!(of(vec![Span::all(true)], true), "::/0");
+        assert_eq!(of(Vec::new(), true), "");
+        let but = |at: u128, last| vec![Span { first: at + 1, last }, Span { first: 0, last: at - 1 }];
+        assert_eq!(of(but(0xc000_0219, u128::from(u32::MAX)), false), "0.0.0.0/0 except 192.0.2.25/32");
+        assert_eq!(of(but(0xff << 120, u128::MAX), true), "::/0 except ff00::/128");
+        assert_eq!(
+            of(vec![Span { first: u128::MAX, last: u128::MAX }], true),
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"
+        );
+    }
+}

@@ -90,9 +90,10 @@ impl Line {
         Self { change, zone, subscribers, destinations, old, new, who, to, ipv6 }
     }
 
-    /// What is lost, then what is gained; IPv4 first; the most addresses first.
+    /// What is lost, then what is gained; IPv4 first; the most addresses first,
+    /// and those in their order.
     pub(super) fn by_weight(&self, other: &Self) -> Ordering {
         let weight = |line: &Self| (line.change, line.ipv6, Reverse((line.who.count(), line.to)));
-        weight(self).cmp(&weight(other))
+        weight(self).cmp(&weight(other)).then_with(|| self.who.spans().cmp(other.who.spans()))
     }
 }

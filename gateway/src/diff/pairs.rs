@@ -16,7 +16,7 @@ use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Pairs of classes that are decided; some seconds' worth.
-const MAX_PAIRS: usize = 1 << 26;
+const MAX_PAIRS: usize = 1 << 25;
 
 /// A subscriber's place in a policy: slot of the zone and class, which say all of its entry.
 type Near = (u32, u32);

@@ -92,5 +92,9 @@ fn words(zone: &Zone) -> BTreeMap<&'static str, String> {
     if !to.is_empty() {
         words.insert("redirects_to", to);
     }
+    if let Some(notice) = &zone.notice {
+        let texts = [("submission", &notice.submission), ("url", &notice.url)];
+        words.extend(texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))));
+    }
     words
 }
