@@ -94,6 +94,24 @@ Exit status: 0 compared, whether or not something is other; 1 a policy is not va
 Needs no privilege: run it as a user of its own, in the group gate25. Without a controller it greets all the
 same, but cannot give a reason and a reference.")]
     Notice(Notice),
+    /// Look whether kernel, interfaces and privileges are as `run` needs them; nothing is changed
+    #[command(after_help = "Examples:
+  gate25 preflight --config /etc/gate25/gate25.yaml
+  gate25 preflight --policy /etc/gate25/policies --interface eth1
+
+Each line says what was looked at, what was found, what is needed and, where that is not the same, what to do.
+Run it as the user that `run` has: what only root can see is else left open.
+
+Exit status: 0 nothing fails (there may be warnings), 1 something does, and `run` would not start or not enforce
+as it should.")]
+    Preflight {
+        /// The node
+        #[command(flatten)]
+        node: Node,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
   gate25 replay --policy /etc/gate25/policies traffic.pcap

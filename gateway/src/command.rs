@@ -5,6 +5,7 @@ pub mod detach;
 pub mod diff;
 pub mod explain;
 pub mod notice;
+pub mod preflight;
 pub mod reference;
 pub mod replay;
 pub mod run;

@@ -20,6 +20,7 @@ pub mod http;
 pub mod metrics;
 pub mod notice;
 pub mod policy;
+pub mod preflight;
 pub mod probe;
 pub mod status;
 pub mod tables;

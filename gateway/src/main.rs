@@ -7,6 +7,7 @@ use gate25::command::{check, detach, explain, notice, reference, replay, run};
 use gate25::controller::Failure;
 use gate25::diff;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
+use gate25::preflight;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::Display;
@@ -59,6 +60,14 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             print(&diff::compare(&load(&old)?, &load(&new)?, at)?, json, &mut out)?;
         }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
+        Command::Preflight { node, json } => {
+            let report = preflight::look(&node.config()?);
+            print(&report, json, &mut out)?;
+            if report.fails() {
+                out.flush()?;
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Replay { policy, at, direction, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
             replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
