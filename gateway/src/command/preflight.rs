@@ -21,10 +21,9 @@ impl fmt::Display for Report {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
         });
         for row in &rows {
-            for (cell, width) in row.iter().zip(widths) {
-                write!(f, "{cell:<width$}  ")?;
-            }
-            writeln!(f, "{}", row[4])?;
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  "));
+            let text: String = cells.chain(std::iter::once(row[4].clone())).collect();
+            writeln!(f, "{}", text.trim_end())?;
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::datapath::fault::Fault;
 use crate::datapath::pins::Pins;
 use crate::policy::compile::compile;
-use crate::policy::problem::grouped;
 use crate::policy::{self, Loaded, Refused};
 use crate::{control, http};
 use rustix::fs::{Access, access};
@@ -28,11 +27,9 @@ pub(super) fn policy(config: &Config) -> (Line, bool) {
         }
         Err(Refused { problems, .. }) => {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();
-            let more = match problems.len() {
-                0 | 1 => String::new(),
-                count => format!(" (and {} more)", grouped(count - 1)),
-            };
-            (line(format!("{first}{more}")).but(Status::Fail, format!("gate25 check {shown}")), false)
+            let found = if problems.len() == 1 { "1 problem" } else { "problems" };
+            let remedy = format!("`gate25 check {shown}` tells all: {first}");
+            (line(found.to_owned()).but(Status::Fail, remedy), false)
         }
     }
 }

@@ -64,7 +64,7 @@ fn of(interface: &Interface, pins: Option<&Pins>) -> Vec<Line> {
         false => Line::ok(name, "down", "up").but(Status::Warn, format!("ip link set {name} up")),
     };
     let (features, driver) = (xdp_features::of(found.index), ethtool::driver(name));
-    let driver = driver.as_deref().unwrap_or("unknown");
+    let driver = driver.as_deref().unwrap_or("");
     let mut lines = vec![link, native(name, mode, features, driver), program(name, mode, &found, pins)];
     lines.push(mtu(name, mode, found.mtu, features));
     match ethtool::offloads(name) {
@@ -82,12 +82,16 @@ fn native(name: &str, mode: XdpMode, features: Option<Features>, driver: &str) -
     let has =
         features.map_or_else(|| NATIVE.contains(&driver).then_some(true), |features| Some(features.native()));
     match has {
-        Some(true) => line(format!("native (driver {driver})")),
-        Some(false) => line(format!("none in driver {driver}"))
+        Some(true) => line(format!("native{}", named(driver))),
+        Some(false) => line(format!("none{}", named(driver)))
             .but(Status::Fail, "use a driver that has, or accept the cost of `mode: generic`"),
-        None => line(format!("unknown (driver {driver})"))
+        None => line(format!("unknown{}", named(driver)))
             .but(Status::Warn, "the start will show; if it is refused, accept the cost of `mode: generic`"),
     }
+}
+
+fn named(driver: &str) -> String {
+    if driver.is_empty() { String::new() } else { format!(", driver {driver}") }
 }
 
 fn program(name: &str, mode: XdpMode, found: &netlink::Interface, pins: Option<&Pins>) -> Line {
