@@ -134,11 +134,11 @@ fn interfaces_that_are_not_as_they_should_be() -> Result<()> {
     let mut command = Command::new("ethtool");
     command.args(["-K", INTERFACE, "rxvlan", "on"]);
     lab.edge.output(command)?;
-    lab.access().ip("link set edge mtu 9000\n")?;
-    lab.edge.ip("link set eth1 mtu 9000\nlink set bridge9 mtu 9000\n")?;
-    let rows_of_large = rows(&lab, &(config.clone() + "  - name: bridge9\n"))?;
+    lab.edge
+        .ip("link add v9 type veth peer name v8\nlink set v9 mtu 9000 up\nlink set bridge9 mtu 9000\n")?;
+    let rows_of_large = rows(&lab, &(config.clone() + "  - name: v9\n  - name: bridge9\n"))?;
     let several = format!("{ONE_BUFFER}, which the driver has");
-    says(&rows_of_large, ["ok", "eth1 MTU", "9000", &several, ""])?;
+    says(&rows_of_large, ["ok", "v9 MTU", "9000", &several, ""])?;
     let unknown = format!("{ONE_BUFFER}, which the driver does not say that it has");
     let smaller = "ip link set bridge9 mtu 1500, if the start is refused";
     says(&rows_of_large, ["warn", "bridge9 MTU", "9000", &unknown, smaller])?;
@@ -190,12 +190,14 @@ fn files_that_are_not_as_they_should_be() -> Result<()> {
     )?;
     drop(taken);
 
-    // A read-only file system, which keeps even root from writing.
-    let state = config.replace(&format!("state: {folder}/state"), "state: /proc/gate25");
-    let remedy = "give /proc to the user that gate25 runs as, or name another folder";
+    // Not a folder, and nothing that even root can write into.
+    let state =
+        config.replace(&format!("state: {folder}/state"), &format!("state: {}/below", policy.display()));
     let rows_of_state = rows(&lab, &state)?;
-    ensure!(amiss(&rows_of_state) == ["state /proc/gate25"], "{rows_of_state:#?}");
-    says(&rows_of_state, ["warn", "state /proc/gate25", "/proc may not be written to", "writable", remedy])?;
+    let (what, file) = (format!("state {}/below", policy.display()), policy.display().to_string());
+    ensure!(amiss(&rows_of_state) == [what.as_str()], "{rows_of_state:#?}");
+    let found = format!("{file} is no folder");
+    says(&rows_of_state, ["warn", &what, &found, "writable", "name another folder"])?;
 
     policy::put(&policy, "version: 1\nzones: [{id: west, subscribers: [\"10.0.0.1/24\"]}]\n")?;
     let shown = policy.display();

@@ -72,15 +72,25 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
 /// Whether a folder, or the nearest one above that is there, can be written to.
 fn writable(what: String, folder: &Path, needed: &str, otherwise: Status) -> Line {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+    let allowed = match there.is_dir() {
+        true => access(there, Access::WRITE_OK | Access::EXEC_OK),
+        false => Err(Errno::NOTDIR),
+    };
+    match allowed {
         Ok(()) => Line::ok(what, "writable", needed),
         Err(error) => {
             let cause = match error {
                 Errno::ROFS => "is read-only",
+                Errno::NOTDIR => "is no folder",
                 _ => "may not be written to",
             };
-            let remedy =
-                format!("give {} to the user that gate25 runs as, or name another folder", there.display());
+            let remedy = match error {
+                Errno::NOTDIR => "name another folder".to_owned(),
+                _ => format!(
+                    "give {} to the user that gate25 runs as, or name another folder",
+                    there.display()
+                ),
+            };
             Line::ok(what, format!("{} {cause}", there.display()), needed).but(otherwise, remedy)
         }
     }
