@@ -60,11 +60,11 @@ impl<'a> Sides<'a> {
 
     /// Subscribers whose zone is another one.
     pub(super) fn moved(&self) -> Vec<Moved> {
-        let moves = |class: &Class<Near>| {
+        let turn = |class: &Class<Near>| {
             let zones = [class.old, class.new].map(|near| near.map(|(zone, _)| zone));
             (zones[0] != zones[1]).then_some(zones)
         };
-        let moved = self.grouped(moves).into_iter().map(|([old, new], set)| Moved {
+        let moved = self.grouped(turn).into_iter().map(|([old, new], set)| Moved {
             old_zone: self.zone(0, old),
             zone: self.zone(1, new),
             subscribers: Cover::of(&set, self.ipv6),

@@ -37,7 +37,9 @@ impl Set {
     pub(super) fn union(mut spans: Vec<Span>) -> Self {
         spans.sort_unstable();
         let mut set = Self::default();
-        spans.into_iter().for_each(|span| set.push(span));
+        for span in spans {
+            set.push(span);
+        }
         set
     }
 

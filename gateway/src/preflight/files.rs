@@ -72,10 +72,8 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
 /// Whether a folder, or the nearest one above that is there, can be written to.
 fn writable(what: String, folder: &Path, needed: &str, otherwise: Status) -> Line {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let allowed = match there.is_dir() {
-        true => access(there, Access::WRITE_OK | Access::EXEC_OK),
-        false => Err(Errno::NOTDIR),
-    };
+    let allowed =
+        if there.is_dir() { access(there, Access::WRITE_OK | Access::EXEC_OK) } else { Err(Errno::NOTDIR) };
     match allowed {
         Ok(()) => Line::ok(what, "writable", needed),
         Err(error) => {

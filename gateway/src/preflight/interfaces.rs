@@ -59,16 +59,17 @@ fn of(interface: &Interface, pins: Option<&Pins>) -> Vec<Line> {
         Ok(found) => found,
         Err(fault) => return vec![Line::fault(name, &fault, "an interface")],
     };
-    let link = match found.is_up {
-        true => Line::ok(name, "up", "up"),
-        false => Line::ok(name, "down", "up").but(Status::Warn, format!("ip link set {name} up")),
+    let link = if found.is_up {
+        Line::ok(name, "up", "up")
+    } else {
+        Line::ok(name, "down", "up").but(Status::Warn, format!("ip link set {name} up"))
     };
     let (features, driver) = (xdp_features::of(found.index), ethtool::driver(name));
     let driver = driver.as_deref().unwrap_or("");
     let mut lines = vec![link, native(name, mode, features, driver), program(name, mode, &found, pins)];
     lines.push(mtu(name, mode, found.mtu, features));
     match ethtool::offloads(name) {
-        Some(offloads) => lines.extend(offload_lines(name, mode, &offloads)),
+        Some(offloads) => lines.extend(offload_lines(name, mode, offloads)),
         None => lines.push(Line::ok(format!("{name} offloads"), "could not be seen", "VLAN and LRO off")),
     }
     lines
@@ -121,7 +122,7 @@ fn mtu(name: &str, mode: XdpMode, mtu: u32, features: Option<Features>) -> Line 
     }
 }
 
-fn offload_lines(name: &str, mode: XdpMode, offloads: &Offloads) -> Vec<Line> {
+fn offload_lines(name: &str, mode: XdpMode, offloads: Offloads) -> Vec<Line> {
     let word = |on: bool| if on { "on" } else { "off" };
     let line = |what: &str, on| Line::ok(format!("{name} {what}"), word(on), "off");
     let vlan = line("VLAN tag stripping", offloads.vlan);
