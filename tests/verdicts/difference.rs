@@ -184,6 +184,14 @@ fn mixed(old: &Policy, other: &Policy, parts: u8) -> Policy {
         zone.mode = if zone.mode == Mode::Enforce { Mode::Monitor } else { Mode::Enforce };
         zone.return_path = ReturnPath::Off;
     }
+    if take(6) {
+        new.exceptions.iter_mut().for_each(|rule| rule.from = None);
+        new.blocks.iter_mut().for_each(|rule| rule.from = None);
+    }
+    if take(7) {
+        new.exceptions.iter_mut().for_each(|rule| rule.until = None);
+        new.blocks.iter_mut().for_each(|rule| rule.until = None);
+    }
     // An id is one rule's.
     let mut ids = BTreeSet::new();
     new.relays.retain(|rule| ids.insert(rule.id.clone()));
@@ -204,7 +212,7 @@ fn mixed(old: &Policy, other: &Policy, parts: u8) -> Policy {
 #[test]
 fn every_pair_is_told_as_the_contract_has_it() {
     let seen = RefCell::new(BTreeMap::new());
-    let policies = (policy(&Action::ALL[1..]), policy(&Action::ALL[1..]), 0..64_u8, 0..4_i64);
+    let policies = (policy(&Action::ALL[1..]), policy(&Action::ALL[1..]), any::<u8>(), 0..4_i64);
     run(400, &policies, |(old, other, parts, hours)| {
         let at = noon() + SignedDuration::from_hours(hours);
         agrees(&old, &mixed(&old, &other, parts), at, &mut seen.borrow_mut())
