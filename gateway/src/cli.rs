@@ -65,6 +65,33 @@ With --ref the running controller says what a notice's reference stands for. Wit
 `unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
 answers pass.")]
     Explain(Explain),
+    /// Say who gains or loses access under another policy
+    #[command(after_help = "Examples:
+  gate25 diff /etc/gate25/policies /tmp/policies.new
+  gate25 diff --at 2004-07-28T00:00:00-07:00 old.yaml new.yaml
+  gate25 diff --json old.yaml new.yaml
+
+Both policies are looked at as they are at one instant. Who begins or ceases to be enforced comes first. A line
+of change lose or gain is about access as `explain` gives it (a zone that monitors lets blocked packets pass all
+the same); one of change why has the same verdict for another reason. Addresses of no zone pass, as they do where
+no interface says `unmanaged: block`.
+
+Exit status: 0 compared, whether or not something is other; 1 a policy is not valid.")]
+    Diff {
+        /// The policy before: a file or directory
+        old: PathBuf,
+        /// The policy after
+        new: PathBuf,
+        /// Ask no name server: of `names` and `mx` only the texts are compared
+        #[arg(long)]
+        offline: bool,
+        /// The instant, in RFC 3339 with an offset [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// One JSON object, with all lines
+        #[arg(long)]
+        json: bool,
+    },
     /// Greet redirected connections, say why they were blocked, take nothing
     #[command(after_help = "Examples:
   gate25 notice --config /etc/gate25/gate25.yaml
@@ -87,6 +114,24 @@ After the clock was set back, exceptions that had ended stay ended; --trust-cloc
         /// Dates go by the wall clock as it is now, whatever it was before
         #[arg(long)]
         trust_clock: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look whether kernel, interfaces and privileges are as `run` needs them; nothing is changed
+    #[command(after_help = "Examples:
+  gate25 preflight --config /etc/gate25/gate25.yaml
+  gate25 preflight --policy /etc/gate25/policies --interface eth1
+
+Each line says what was looked at, what was found, what is needed and, where that is not the same, what to do.
+Run it as the user that `run` has: what only root can see is else left open.
+
+Exit status: 0 nothing fails (there may be warnings), 1 something does, and `run` would not start or not enforce
+as it should.")]
+    Preflight {
+        /// The node
+        #[command(flatten)]
+        node: Node,
         /// One JSON object
         #[arg(long)]
         json: bool,

@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod detach;
+pub mod diff;
 pub mod explain;
 pub mod notice;
+pub mod preflight;
 pub mod reference;
 pub mod reload;
 pub mod replay;

@@ -5,8 +5,10 @@ use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
 use gate25::command::{check, detach, explain, notice, reference, reload, replay, run};
 use gate25::controller::Failure;
+use gate25::diff;
 use gate25::names;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
+use gate25::preflight;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::Display;
@@ -54,7 +56,19 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             log();
             notice::notice(arguments.options()?)?;
         }
+        Command::Diff { old, new, at, offline, json } => {
+            let at = at.unwrap_or_else(Timestamp::now);
+            print(&diff::compare(&load(&old, offline)?, &load(&new, offline)?, at)?, json, &mut out)?;
+        }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
+        Command::Preflight { node, json } => {
+            let report = preflight::look(&node.config()?);
+            print(&report, json, &mut out)?;
+            if report.fails() {
+                out.flush()?;
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Reload { controller, trust_clock, json } => {
             let outcome = reload::reload(&controller.socket()?, trust_clock)?;
             outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));

@@ -11,6 +11,7 @@ use crate::datapath::pins::Pins;
 use crate::events::Events;
 use crate::http;
 use crate::names::Resolver;
+use crate::preflight;
 use crate::probe::{Pace, Prober};
 use crate::ready;
 use crate::status::Shared;
@@ -52,6 +53,7 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     if config.events.is_some() {
         warn!("events: comes with a later version; blocked connections are counted, not listed");
     }
+    preflight::concerns(&config).for_each(|line| warn!("{line}"));
     let counters = controller.counters()?;
     let _control = control(&config, handler(&config, status.clone(), inputs.clone())?, &runtime);
     let signals = {

@@ -22,6 +22,18 @@ impl Fault {
         Self { what, value: value.to_string(), cause: in_our_words(&cause), remedy: remedy.to_string() }
     }
 
+    /// What is wrong, without a remedy.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
     /// A map or program that the kernel does not take.
     pub(crate) fn kernel(value: impl fmt::Display, cause: impl fmt::Display) -> Self {
         // The verifier's log has many lines; its last words are the cause.
