@@ -59,11 +59,12 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
   gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
+  gate25 explain --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --ref 7K3QX2MB
 
-With --ref the running controller says what a notice's reference stands for. Without, it knows the policy alone: not
-`unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
-answers pass.")]
+Without --policy the running controller answers, by the policy in force and what its node says of `enforce` and
+`unmanaged`. With --policy that policy alone is known. Limits and connections that were redirected are never looked
+at. With --ref the controller says what a notice's reference stands for.")]
     Explain(Explain),
     /// Say who gains or loses access under another policy
     #[command(after_help = "Examples:
@@ -100,6 +101,23 @@ Exit status: 0 compared, whether or not something is other; 1 a policy is not va
 Needs no privilege: run it as a user of its own, in the group gate25. Without a controller it greets all the
 same, but cannot give a reason and a reference.")]
     Notice(Notice),
+    /// Say what the running controller does: attachment, policy, zones, rates, the next date, the last refusal
+    #[command(after_help = "Examples:
+  gate25 status
+  gate25 status --config /etc/gate25/gate25.yaml --json
+
+Rates are new connections to port 25 a minute, over the last minute; blocked ones are counted whether or not the
+zone enforces. For root and the group gate25.
+
+Exit status: 0 a controller answered, whatever it said; 1 none did.")]
+    Status {
+        /// Whom to ask
+        #[command(flatten)]
+        controller: Asked,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Have the running controller load its policy again, and say what came of it
     #[command(after_help = "Examples:
   gate25 reload

@@ -1,5 +1,6 @@
 //! One file a verb of the command line.
 
+pub mod ask;
 pub mod check;
 pub mod detach;
 pub mod diff;

@@ -3,6 +3,7 @@
 mod dates;
 mod kept;
 mod names;
+mod rates;
 mod reload;
 mod start;
 mod targets;
@@ -30,7 +31,9 @@ use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
 use names::Names;
+use rates::Rates;
 pub use start::Around;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use targets::Targets;
@@ -93,6 +96,7 @@ pub struct Controller {
     /// The clocks at the last look.
     seen: Clock,
     names: Names,
+    rates: Rates,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     /// Rules that are not as the wall clock alone would have them, by id.
@@ -120,8 +124,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 impl Controller {
     /// The counters of all interfaces, for reading.
     pub fn counters(&self) -> Result<Counters, Fault> {
-        let pins = Pins::below(&self.config.pin)?;
-        Counters::pinned(&pins, self.config.interfaces.iter().map(|interface| interface.name.as_str()))
+        start::counters(&self.config, &Pins::below(&self.config.pin)?)
     }
 
     /// Runs until it is told to stop. Enforcement goes on after that.
@@ -162,6 +165,7 @@ impl Controller {
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
+            self.follow_rates();
             // Answers that are kept get too old.
             self.names.is_due = true;
             self.glance = Instant::now() + GLANCE;
@@ -180,8 +184,8 @@ impl Controller {
     ) -> anyhow::Result<()> {
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
         let resolved = self.names.resolved(policy);
-        let mut tables =
-            compile(&policy.with_addresses(&resolved), clock, self.config.enforce, |zone| slots[zone])?;
+        let with_addresses = policy.with_addresses(&resolved);
+        let mut tables = compile(&with_addresses, clock, self.config.enforce, |zone| slots[zone])?;
         if tables.needs_return {
             self.open_return_paths()?;
         }
@@ -194,6 +198,7 @@ impl Controller {
         {
             warn!("{fault}: packets toward subscribers are looked at in vain");
         }
+        let with_addresses = Arc::new(with_addresses.into_owned());
         self.names_in_force(resolved);
         self.compiled = clock;
         self.next_change = next_change(policy, clock);
@@ -208,7 +213,9 @@ impl Controller {
         );
         let mut status = self.status.lock();
         status.redirects = redirects;
-        status.installed = Some(std::sync::Arc::new(Installed {
+        status.installed = Some(Arc::new(Installed {
+            policy: with_addresses,
+            next_change: self.next_change,
             digest: policy.digest.clone(),
             active,
             loaded,

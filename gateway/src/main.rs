@@ -3,10 +3,11 @@
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
-use gate25::command::{check, detach, explain, notice, reference, reload, replay, run};
+use gate25::command::{ask, check, detach, explain, notice, reference, reload, replay, run};
 use gate25::controller::Failure;
 use gate25::diff;
 use gate25::names;
+use gate25::policy::compile::Clock;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use gate25::preflight;
 use jiff::Timestamp;
@@ -69,6 +70,9 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Status { controller, json } => {
+            print(&ask::status(&controller.socket()?)?, json, &mut out)?;
+        }
         Command::Reload { controller, trust_clock, json } => {
             let outcome = reload::reload(&controller.socket()?, trust_clock)?;
             outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
@@ -101,21 +105,25 @@ fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
             let record = reference::look_up(&controller.socket()?, &reference)?;
             print(&record, json, out)
         }
-        (None, Some(policy), Some(from), Some(to)) => {
+        (None, policy, Some(from), Some(to)) => {
             if from.is_ipv4() != to.is_ipv4() {
                 return Err(anyhow::anyhow!(
                     "to: {to}: is of another family than {from} (give two IPv4 or two IPv6 addresses)"
                 )
                 .into());
             }
-            let at = at.unwrap_or_else(Timestamp::now);
             let path = explain::Path { subscriber: from, remote: to, direction: direction.into() };
-            print(&explain::explain(&load(&policy, offline)?, path, at)?, json, out)
+            let explanation = match policy {
+                Some(policy) => {
+                    let at = Clock::standing_at(at.unwrap_or_else(Timestamp::now));
+                    explain::explain(&load(&policy, offline)?, path, at, explain::Node::PLAIN)?
+                }
+                None => ask::explain(&controller.socket()?, path, at)?,
+            };
+            print(&explanation, json, out)
         }
-        _ => Err(anyhow::anyhow!(
-            "policy: (none): the running controller cannot be asked yet, but for a reference (name a policy with --policy)"
-        )
-        .into()),
+        // clap has asked for both.
+        (None, _, None, _) | (None, _, _, None) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `gate25 run`: load, install, attach, serve, follow.
 
 use super::signals::Signals;
-use crate::config::Config;
+use crate::config::{Config, Unmanaged};
 use crate::control::handler::Handler;
 use crate::control::server;
 use crate::controller::{Around, Controller, Failure, Input};
@@ -14,10 +14,11 @@ use crate::names::Resolver;
 use crate::preflight;
 use crate::probe::{Pace, Prober};
 use crate::ready;
-use crate::status::Shared;
+use crate::status::{Node, Shared};
 use anyhow::Context;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -31,6 +32,12 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     let listener = http::bind(config.listen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let status = Shared::default();
+    status.lock().node = Node {
+        policy: config.policy.clone(),
+        enforce: config.enforce,
+        block_unmanaged: config.interfaces.iter().any(|interface| interface.unmanaged == Unmanaged::Block),
+        started: Timestamp::now(),
+    };
     let (inputs, received) = channel();
     let prober = {
         let inputs = inputs.clone();

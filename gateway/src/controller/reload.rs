@@ -4,6 +4,7 @@ use super::{Controller, names, warn_of};
 use crate::clock;
 use crate::control::Reload;
 use crate::policy::{Loaded, Refused};
+use crate::status::Refusal;
 use crate::watch::Watch;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -51,7 +52,9 @@ impl Controller {
             }
             error!("{why}: the new policy is refused, the last good one stays in force");
             self.events.policy(None, &format!("{why}: the policy is refused"));
-            self.status.lock().reloads_refused += 1;
+            let mut status = self.status.lock();
+            status.reloads_refused += 1;
+            status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
         }
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }

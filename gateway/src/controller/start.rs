@@ -3,6 +3,7 @@
 
 use super::kept::Found;
 use super::names::Names;
+use super::rates::Rates;
 use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
@@ -13,6 +14,7 @@ use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
 use crate::datapath::object::{self, Options};
 use crate::datapath::pins::{Lock, Pins};
+use crate::datapath::snapshot::Counters;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::names::{PATIENCE, Resolver};
@@ -93,6 +95,7 @@ impl Controller {
             state,
             seen: clock::now(),
             names: Names::new(resolver, &config.state),
+            rates: Rates::new(counters(config, pins)?),
             compiled: clock::now(),
             held_back: Vec::new(),
             next_change: None,
@@ -138,4 +141,9 @@ impl Controller {
         self.attachments.extend(attachments.into_iter().map(|(_, attachment)| attachment));
         Ok(())
     }
+}
+
+/// The counters of all interfaces, for reading.
+pub(super) fn counters(config: &Config, pins: &Pins) -> Result<Counters, Fault> {
+    Counters::pinned(pins, config.interfaces.iter().map(|interface| interface.name.as_str()))
 }

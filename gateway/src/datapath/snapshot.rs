@@ -7,7 +7,7 @@ use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCp
 use aya::{Ebpf, Pod};
 use gate25_common::abi::{Count, Gateway, OUTCOMES, Passed, RuleCount, ZONE_SLOTS, ZoneCounts};
 use gate25_common::verdict::{Action, Decision, Direction, Family, FlowEvent, Reason};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// All counters at one time.
@@ -46,6 +46,15 @@ pub struct Row {
     pub count: Count,
 }
 
+/// New connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Blocked, whether or not that was carried out.
+    pub blocked: u64,
+    /// Not blocked.
+    pub passed: u64,
+}
+
 /// The counters of some interfaces and of all rules, open for reading.
 pub struct Counters {
     interfaces: Vec<(String, Own)>,
@@ -74,6 +83,23 @@ impl Counters {
     pub(super) fn of(name: &str, own: Own, rules: MapData) -> Result<Self, Fault> {
         let rules = Map::from_map_data(rules).map_err(fault)?.try_into().map_err(fault)?;
         Ok(Self { interfaces: vec![(name.to_owned(), own)], rules })
+    }
+
+    /// What the subscribers of zones tried, by slot; all interfaces and directions together.
+    pub fn attempts(&self, zones: &[u32]) -> Result<HashMap<u32, Attempts>, Fault> {
+        let mut attempts = HashMap::<u32, Attempts>::new();
+        let mut snapshot = Snapshot::default();
+        for (name, own) in &self.interfaces {
+            for direction in Direction::ALL {
+                own.read_zones(name, *direction, zones.iter().copied(), &mut snapshot).map_err(fault)?;
+            }
+        }
+        for row in snapshot.packets {
+            let sum = attempts.entry(row.zone).or_default();
+            let place = if row.decision == Decision::Block { &mut sum.blocked } else { &mut sum.passed };
+            *place += row.count.attempts;
+        }
+        Ok(attempts)
     }
 
     /// Reads everything. `zones` are the slots to look at.
@@ -162,16 +188,6 @@ impl Own {
         zones: impl Iterator<Item = u32>,
         snapshot: &mut Snapshot,
     ) -> Result<(), MapError> {
-        let row = |family, zone, (decision, reason, enforced), count| Row {
-            interface: name.to_owned(),
-            direction,
-            family,
-            zone,
-            decision,
-            reason,
-            enforced,
-            count,
-        };
         for family in Family::ALL {
             let place = direction as u32 * Family::ALL.len() as u32 + *family as u32;
             let passed = self.passed.get(&place, 0)?;
@@ -180,8 +196,25 @@ impl Own {
                 bytes: total(&passed, |cpu| cpu.bytes),
                 attempts: 0,
             };
-            snapshot.packets.push(row(*family, 0, (Decision::Pass, Reason::NotSmtp, false), count));
+            snapshot.packets.push(row(
+                name,
+                direction,
+                *family,
+                0,
+                (Decision::Pass, Reason::NotSmtp, false),
+                count,
+            ));
         }
+        self.read_zones(name, direction, zones, snapshot)
+    }
+
+    fn read_zones(
+        &self,
+        name: &str,
+        direction: Direction,
+        zones: impl Iterator<Item = u32>,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), MapError> {
         for zone in zones {
             let counts = self.counts.get(&(direction as u32 * ZONE_SLOTS + zone), 0)?;
             for (family, of) in [
@@ -196,13 +229,24 @@ impl Own {
                         attempts: total(&counts, |cpu| of(cpu)[place].attempts),
                     };
                     if count.packets > 0 {
-                        snapshot.packets.push(row(family, zone, *outcome, count));
+                        snapshot.packets.push(row(name, direction, family, zone, *outcome, count));
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+fn row(
+    interface: &str,
+    direction: Direction,
+    family: Family,
+    zone: u32,
+    (decision, reason, enforced): (Decision, Reason, bool),
+    count: Count,
+) -> Row {
+    Row { interface: interface.to_owned(), direction, family, zone, decision, reason, enforced, count }
 }
 
 fn total<T: Pod>(values: &PerCpuValues<T>, of: impl Fn(&T) -> u64) -> u64 {
