@@ -2,7 +2,7 @@
 //! its own, so that nobody else waits for a name server.
 //!
 //! A failure shrinks nothing: the last good answer is kept for as long as its rules say ([`answers`]), also across a
-//! restart ([`file`]).
+//! restart ([`mod@file`]).
 
 pub mod answers;
 mod ask;

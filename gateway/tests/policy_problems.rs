@@ -110,8 +110,8 @@ fn names_that_are_too_many_or_twice_or_kept_for_nothing() {
     assert!(ok);
     assert_eq!(
         err,
-        "warning: p:6:41: relays[0].names[2]: A.Example.: is listed twice (keep one; the other is at p:6:18)\n\
-         warning: p:7:50: relays[1].keep_old_for: 7d: has no effect without names (leave it out)\n"
+        "warning: p:6:41: relays[0].names[2]: A.Example.: is listed twice (keep one; the other is at p:6:19)\n\
+         warning: p:7:49: relays[1].keep_old_for: 7d: has no effect without names (leave it out)\n"
     );
 }
 

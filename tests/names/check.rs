@@ -1,9 +1,9 @@
 //! Names in commands that ask once.
 
-use crate::{exception, gate25, servers};
-use anyhow::{Result, ensure};
-use gate25_tests::{dns::Answer, lab::Lab, policy};
-use std::time::Duration;
+use crate::{PATIENCE, exception, gate25, servers};
+use anyhow::{Context as _, Result, ensure};
+use gate25_tests::{dns::Answer, lab::Lab, policy, wait};
+use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
 #[test]
 fn check_warns_of_names_that_do_not_resolve_and_offline_asks_nobody() -> Result<()> {
@@ -56,5 +56,34 @@ fn explain_resolves_unless_offline() -> Result<()> {
         ended.code == Some(0) && ended.stdout.contains("default") && !ended.stdout.contains("campus"),
         "{ended:?}"
     );
+    Ok(())
+}
+
+/// dnsmasq: an alias, exchangers, and an answer that is too long for UDP.
+#[test]
+fn a_name_server_that_others_wrote() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut records = String::from(
+        "mx-host=campus.example,mail.campus.example,10\nhost-record=mail.campus.example,198.51.100.25\n\
+         cname=alias.example,mail.campus.example\n",
+    );
+    for index in 1..=60 {
+        writeln!(records, "address=/many.example/192.0.2.{index}\naddress=/many.example/2001:db8::{index}")?;
+    }
+    let settings = "listen-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nuser=root\npid-file=\nlocal=/example/\n";
+    let configuration = lab.folder().join("dnsmasq.conf");
+    fs::write(&configuration, format!("{settings}{records}"))?;
+    let mut command = Command::new("dnsmasq");
+    command.args(["-k", "-C"]).arg(&configuration);
+    let _server = lab.edge.spawn(command)?;
+
+    let text = exception("names: [many.example, alias.example], mx: [campus.example]");
+    let file = policy::write(lab.folder(), &text)?.display().to_string();
+    let checked = || gate25(&lab, ["check", &file]).ok().filter(|ended| ended.stderr.is_empty());
+    wait::until(PATIENCE, checked).context("names do not resolve")?;
+    for to in ["192.0.2.60", "198.51.100.25"] {
+        let ended = gate25(&lab, ["explain", "--policy", &file, "--from", "203.0.113.10", "--to", to])?;
+        ensure!(ended.stdout.contains("campus"), "{to}: {ended:?}");
+    }
     Ok(())
 }

@@ -21,6 +21,8 @@ use std::{
 fn hosts_of_a_relay_and_an_exception_in_both_families() -> Result<()> {
     let lab = Lab::new()?;
     let (_sinks, dns) = servers(&lab)?;
+    // A start waits for it.
+    dns.delay(Duration::from_secs(1));
     dns.set("smtp.west.example", Answer::host(lab.relay.addresses()));
     dns.set("mail.campus.example", Answer::host([lab.university.v4.into()]));
     let relays = "relays:\n  - {id: out, names: [SMTP.West.example.]}\n";
