@@ -1,6 +1,7 @@
 //! What the controller knows of itself, for `/metrics` and `/healthz`.
 
 use crate::datapath::attach::XdpMode;
+use crate::state::Writes;
 use crate::tables::Rule;
 use gate25_common::abi::{Active, Target};
 use gate25_common::verdict::{Action, Family};
@@ -39,8 +40,8 @@ pub struct Status {
     pub clock_steps: u64,
     /// By how many seconds the wall clock is behind the newest time seen.
     pub clock_behind: f64,
-    /// What is to be kept could not be written the last time.
-    pub state_failed: bool,
+    /// How often `state` was written.
+    pub state_writes: Writes,
     /// Established connections that are redirected.
     pub flows: usize,
     /// A line a zone and family that redirects, by the policy in force.
