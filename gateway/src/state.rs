@@ -149,16 +149,13 @@ impl State {
             self.unwritten = None;
         }
         self.is_due = newest.is_err();
-        match policy.and(newest) {
-            Err(error) => {
-                self.writes.failed += 1;
-                self.fail(&error.to_string());
-            }
-            Ok(()) => {
-                self.writes.done += 1;
-                if self.fault.take().is_some() {
-                    info!("state: {}: can be written again", self.folder.display());
-                }
+        if let Err(error) = policy.and(newest) {
+            self.writes.failed += 1;
+            self.fail(&error.to_string());
+        } else {
+            self.writes.done += 1;
+            if self.fault.take().is_some() {
+                info!("state: {}: can be written again", self.folder.display());
             }
         }
     }

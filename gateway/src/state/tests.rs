@@ -121,7 +121,7 @@ fn what_is_damaged_is_said_and_not_used() {
     }
     assert!(state.kept().unwrap_err().to_string().contains("is no file of gate25"));
     state.write();
-    assert!(!state.fault.is_none());
+    assert!(state.fault.is_some());
 }
 
 #[test]
@@ -146,11 +146,11 @@ fn it_is_written_once_a_second_at_most_and_a_failure_keeps_the_old() {
     // Nothing can be made there, not even by root.
     fs::create_dir_all(folder.path().join(".clock.json.new/full")).unwrap();
     state.tick(at(5_000));
-    assert!(!state.fault.is_none());
+    assert!(state.fault.is_some());
     assert_eq!(read(), at(3_000).wall);
     fs::remove_dir_all(folder.path().join(".clock.json.new")).unwrap();
     state.tick(at(6_000));
-    assert!(!state.fault.is_none(), "it waits for a second");
+    assert!(state.fault.is_some(), "it waits for a second");
     state.tried = Instant::now().checked_sub(PACE);
     state.tick(at(6_000));
     assert_eq!((state.fault.is_none(), read()), (true, at(6_000).wall));
