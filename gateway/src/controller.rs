@@ -1,5 +1,6 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
+mod mend;
 mod start;
 mod targets;
 mod toward;
@@ -10,16 +11,18 @@ use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
-use crate::datapath::pins::{Lock, Pins};
+use crate::datapath::lock::Lock;
+use crate::datapath::pins::Pins;
 use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
+use crate::datapath::tallies::{Tallies, Tally};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
 use crate::policy::{Loaded, Policy, Problem, Refused};
 use crate::probe::Probe;
-use crate::status::{Installed, Interface, Shared};
+use crate::status::{Installed, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
@@ -65,11 +68,16 @@ pub struct Controller {
     attachments: Vec<Attachment>,
     /// Of the first interfaces, or of none.
     return_paths: Vec<ReturnPath>,
+    /// The policy in force needs them.
+    needs_return: bool,
+    /// There may be some, of this controller or an earlier one.
+    may_have_return: bool,
     flows: Flows,
     /// When this node's addresses, and its redirected connections, are looked at again.
     glance: Instant,
     /// Nobody else works below `pin` meanwhile.
-    _lock: Lock,
+    lock: Lock,
+    tallies: Tallies,
     status: Shared,
     events: Events,
     targets: Targets,
@@ -143,6 +151,7 @@ impl Controller {
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
+            self.mend_pins();
             self.glance = Instant::now() + GLANCE;
         }
         self.mend_targets();
@@ -168,7 +177,7 @@ impl Controller {
         };
         match refused {
             None => {
-                self.status.lock().reloads_done += 1;
+                self.status.lock().reloads_done = self.tallies.add(Tally::ReloadsDone, 1);
                 self.events.policy(None, &format!("{why}: the policy is in force"));
             }
             Some(problems) => {
@@ -177,7 +186,7 @@ impl Controller {
                 }
                 error!("{why}: the new policy is refused, the last good one stays in force");
                 self.events.policy(None, &format!("{why}: the policy is refused"));
-                self.status.lock().reloads_refused += 1;
+                self.status.lock().reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
             }
         }
     }
@@ -201,18 +210,20 @@ impl Controller {
         let clock = clock::now();
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
         let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
-        if tables.needs_return {
+        // Tables of which nothing is in force yet know nobody: then the way back has to wait for them.
+        let is_first = self.store.active()?.generation() == 0;
+        if tables.needs_return && !is_first {
             self.open_return_paths()?;
         }
         let redirects = self.targets.redirects(policy, &slots, &tables.targets);
         let usable = targets::usable(&tables.targets, &redirects);
         let targets = std::mem::replace(&mut tables.targets, usable);
         let active = self.store.install(&tables)?;
-        if !tables.needs_return
-            && let Err(fault) = self.close_return_paths()
-        {
-            warn!("{fault}: packets toward subscribers are looked at in vain");
+        if tables.needs_return && is_first {
+            self.open_return_paths()?;
         }
+        self.needs_return = tables.needs_return;
+        self.may_have_return |= tables.needs_return;
         self.compiled = clock;
         self.next_change = next_change(policy, clock.wall);
         info!(
@@ -243,32 +254,6 @@ impl Controller {
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
             warn!("{fault}: counters of rules that are gone stay");
         }
-    }
-
-    fn look_at_attachments(&mut self) {
-        let now: Vec<Interface> = self
-            .attachments
-            .iter()
-            .zip(&self.config.interfaces)
-            .map(|(attachment, interface)| {
-                let why = attachment.fault().or_else(|| {
-                    self.return_paths
-                        .iter()
-                        .filter(|path| path.name() == interface.name)
-                        .find_map(ReturnPath::fault)
-                });
-                Interface { name: interface.name.clone(), mode: interface.mode, attached: why.is_none(), why }
-            })
-            .collect();
-        let mut status = self.status.lock();
-        for (before, now) in status.interfaces.iter().zip(&now) {
-            match (&before.why, &now.why) {
-                (None, Some(why)) => error!("not enforcing: {why}"),
-                (Some(_), None) => info!("enforcing again on {}", now.name),
-                _ => {}
-            }
-        }
-        status.interfaces = now;
     }
 }
 
