@@ -134,7 +134,10 @@ impl Start {
             Ok(Some(map)) if fits(&map) => return Ok(()),
             Ok(None) => {}
             _ => {
-                let remedy = "remove it; a program that runs keeps its own, and that is pinned there again";
+                let remedy = match name {
+                    zones::MAP | tallies::MAP => "remove it; what it counted begins anew",
+                    _ => "remove it; a program that runs keeps its own, and that is pinned there again",
+                };
                 return Err(Fault::new(
                     "pin",
                     at.display(),

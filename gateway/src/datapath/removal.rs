@@ -38,7 +38,11 @@ pub fn detach(pins: &Pins, mut say: impl FnMut(String)) -> Result<(), Fault> {
         let _ = fs::remove_dir(folder);
     }
     // What is left in there is somebody else's, who knows it by that name.
-    let _ = fs::rename(&links, pins.links());
+    if fs::rename(&links, pins.links()).is_ok() {
+        for path in &mut taken.left {
+            *path = path.strip_prefix(&links).map_or_else(|_| path.clone(), |name| pins.links().join(name));
+        }
+    }
     for (version, tree) in pins.trees() {
         let left = remove_tree(&tree, |name, map| version != ABI_VERSION || adopt::is_ours(name, map));
         if !tree.exists() {
@@ -53,7 +57,6 @@ pub fn detach(pins: &Pins, mut say: impl FnMut(String)) -> Result<(), Fault> {
         }
     }
     for path in &taken.left {
-        let path = path.strip_prefix(&links).map_or_else(|_| path.clone(), |name| pins.links().join(name));
         say(format!("{}: left, for it is not gate25's", path.display()));
     }
     let root = pins.root().display();
