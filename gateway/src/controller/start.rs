@@ -89,6 +89,7 @@ impl Controller {
             flows: Flows::pinned(pins)?,
             glance: Instant::now(),
             lock,
+            pins_were_gone: false,
             tallies: Tallies::pinned(pins),
             status,
             events,
