@@ -174,8 +174,9 @@ impl Controller {
         }
         for attachment in &self.attachments {
             pins.make_all(attachment.name())?;
-            // Pins the link.
-            attachment.state(pins);
+            if attachment.is_alive() && !pins.link(attachment.name()).exists() {
+                attachment.pin_again(pins);
+            }
         }
         Ok(())
     }

@@ -231,6 +231,7 @@ impl Attachment {
     }
 
     /// How it stands now. What somebody else removed is pinned again; unless that was `detach`, see [`Pins::detached`].
+    #[must_use]
     pub fn state(&self, pins: &Pins) -> State {
         let off = |cause: &str, remedy: &str| State::Off(Fault::new("interface", &self.name, cause, remedy));
         let is_pinned = pins.link(&self.name).exists();
@@ -273,8 +274,8 @@ impl Attachment {
         Fault::new("interface", &self.name, "the program was detached", "start gate25 again to enforce")
     }
 
-    /// The link would end with this process.
-    fn pin_again(&self, pins: &Pins) {
+    /// Pins a link whose pin somebody removed: it would end with this process.
+    pub fn pin_again(&self, pins: &Pins) {
         let pin = pins.link(&self.name);
         match sys::pin(self.link.as_fd(), &pin) {
             Ok(()) => {

@@ -118,7 +118,9 @@ mod tests {
             let tallies = tallies.clone();
             std::thread::spawn(move || (0..1000).map(|_| tallies.add(tally, 2)).max())
         });
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         let found =
             [Tally::ReloadsDone, Tally::ReloadsRefused, Tally::EventsLost].map(|tally| other.get(tally));
         assert_eq!(found, [4000, 0, 2000]);
