@@ -3,6 +3,7 @@
 use super::{Controller, names, warn_of};
 use crate::clock;
 use crate::control::Reload;
+use crate::datapath::tallies::Tally;
 use crate::policy::{Loaded, Refused};
 use crate::status::Refusal;
 use crate::watch::Watch;
@@ -41,7 +42,7 @@ impl Controller {
         };
         if problems.is_empty() {
             let mut status = self.status.lock();
-            status.reloads_done += 1;
+            status.reloads_done = self.tallies.add(Tally::ReloadsDone, 1);
             status.kept_since = None;
             drop(status);
             let trusted = if trust_clock { ", and the wall clock is trusted" } else { "" };
@@ -53,7 +54,7 @@ impl Controller {
             error!("{why}: the new policy is refused, the last good one stays in force");
             self.events.policy(None, &format!("{why}: the policy is refused"));
             let mut status = self.status.lock();
-            status.reloads_refused += 1;
+            status.reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
             status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
         }
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())

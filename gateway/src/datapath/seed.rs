@@ -1,9 +1,14 @@
 //! The secret of the hashes in tables that outlive the controller: as old as they are.
 
-use super::object;
+use super::object::{self, Shape};
 use super::pins::Pins;
 use aya::maps::{Array, Map, MapData, MapError};
 use std::hash::{BuildHasher, RandomState};
+
+/// The map's name below `pin`.
+pub(super) const MAP: &str = "SEED";
+/// See [`Shape`]: `BPF_MAP_TYPE_ARRAY` of `linux/bpf.h`.
+pub(super) const SHAPE: Shape = [2, 4, 8, 1];
 
 /// Unpredictable to senders (the standard library's hasher is seeded by the system), and the same for all programs of
 /// `pins`. Where it cannot be kept there, it is new: retransmissions of SYNs from before then count as attempts.
@@ -13,7 +18,7 @@ pub(super) fn seed(pins: Option<&Pins>) -> u64 {
 }
 
 fn kept(pins: &Pins, new: u64) -> Result<u64, MapError> {
-    let path = pins.tables().join("SEED");
+    let path = pins.tables().join(MAP);
     if let Ok(data) = object::open(&path) {
         let map: Array<MapData, u64> = Map::Array(data).try_into()?;
         return map.get(&0, 0);

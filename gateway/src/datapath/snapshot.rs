@@ -1,7 +1,7 @@
 //! What the kernel counted, read from the live maps.
 
 use super::fault::Fault;
-use super::object::{self, OWN};
+use super::object;
 use super::pins::Pins;
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::{Ebpf, Pod};
@@ -127,31 +127,22 @@ fn open(path: &Path) -> Result<Map, Fault> {
 impl Own {
     /// The pinned ones of an interface.
     pub fn pinned(pins: &Pins, name: &str) -> Result<Self, Fault> {
-        let mut maps = Vec::new();
-        for map in OWN {
-            maps.push(open(&pins.interface(name).join(map))?);
-        }
-        Self::new(maps)
+        Self::new(|map| open(&pins.interface(name).join(map)))
     }
 
     /// Those of a program of one's own.
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
-        let maps: Result<Vec<_>, Fault> = OWN.into_iter().map(|name| object::take(ebpf, name)).collect();
-        Self::new(maps?)
+        Self::new(|map| object::take(ebpf, map))
     }
 
-    /// In the order of [`OWN`].
-    fn new(maps: Vec<Map>) -> Result<Self, Fault> {
-        let maps =
-            <[Map; OWN.len()]>::try_from(maps).map_err(|_| Fault::kernel("counters", "are not all there"))?;
-        let [passed, counts, actions, flow_events, gateway, events_lost] = maps;
+    fn new(mut map: impl FnMut(&'static str) -> Result<Map, Fault>) -> Result<Self, Fault> {
         Ok(Self {
-            passed: passed.try_into().map_err(fault)?,
-            counts: counts.try_into().map_err(fault)?,
-            actions: actions.try_into().map_err(fault)?,
-            flow_events: flow_events.try_into().map_err(fault)?,
-            gateway: gateway.try_into().map_err(fault)?,
-            events_lost: events_lost.try_into().map_err(fault)?,
+            passed: map("PASSED")?.try_into().map_err(fault)?,
+            counts: map("COUNTS")?.try_into().map_err(fault)?,
+            actions: map("ACTIONS")?.try_into().map_err(fault)?,
+            flow_events: map("FLOW_EVENTS")?.try_into().map_err(fault)?,
+            gateway: map("GATEWAY")?.try_into().map_err(fault)?,
+            events_lost: map("EVENTS_LOST")?.try_into().map_err(fault)?,
         })
     }
 
