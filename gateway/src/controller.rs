@@ -27,7 +27,7 @@ use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_chang
 use crate::policy::validate::MAX_RULES;
 use crate::policy::{Policy, Problem, Refused};
 use crate::probe::Probe;
-use crate::state::State;
+use crate::state::{State, Writes};
 use crate::status::{Installed, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
@@ -103,6 +103,8 @@ pub struct Controller {
     events: Events,
     targets: Targets,
     state: State,
+    /// Writes into `state` that are among the totals.
+    written: Writes,
     /// The clocks at the last look.
     seen: Clock,
     names: Names,

@@ -175,7 +175,8 @@ fn a_zone_can_be_stopped() {
         let found = explain(
             &policy,
             Path { subscriber, remote, direction: Direction::Egress },
-            jiff::Timestamp::UNIX_EPOCH,
+            gate25::policy::compile::Clock::standing_at(jiff::Timestamp::UNIX_EPOCH),
+            gate25::command::explain::Node::PLAIN,
         )
         .expect("small");
         assert!(found.to_string().contains(reason), "{found}");

@@ -2,7 +2,8 @@
 
 use super::Controller;
 use crate::clock;
-use crate::names::{Resolver, answers::Answers, file};
+use crate::datapath::tallies::Tally;
+use crate::names::{Count, Resolver, answers::Answers, file};
 use crate::policy::Policy;
 use crate::policy::names::Resolved;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,6 +31,8 @@ pub(super) struct Names {
     write_at: Instant,
     /// There is something new.
     pub(super) is_due: bool,
+    /// Questions that are among the totals.
+    counted: Count,
 }
 
 impl Names {
@@ -41,7 +44,14 @@ impl Names {
             Answers::default()
         });
         resolver.remember(known.clone());
-        Self { resolver, file, written: known, write_at: Instant::now(), is_due: false }
+        Self {
+            resolver,
+            file,
+            written: known,
+            write_at: Instant::now(),
+            is_due: false,
+            counted: Count::default(),
+        }
     }
 
     /// Asks for the names of a policy that is to be in force, and waits so long for those of which nothing is known.
@@ -129,7 +139,10 @@ impl Controller {
     /// Writes down what is known, for the next controller; and counts.
     pub(super) fn keep_names(&mut self) {
         self.names.keep(&self.policy);
-        self.status.lock().name_resolutions = self.names.resolver.count();
+        let (seen, now) = (&mut self.names.counted, self.names.resolver.count());
+        let count = &mut self.status.lock().name_resolutions;
+        count.good = self.tallies.follow(Tally::NamesResolved, &mut seen.good, now.good);
+        count.failed = self.tallies.follow(Tally::NamesFailed, &mut seen.failed, now.failed);
     }
 }
 

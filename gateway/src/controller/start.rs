@@ -24,7 +24,7 @@ use crate::events::Events;
 use crate::names::{PATIENCE, Resolver};
 use crate::policy::{Loaded, Policy};
 use crate::probe::Prober;
-use crate::state::State;
+use crate::state::{State, Writes};
 use crate::status::Shared;
 use aya::Ebpf;
 use gate25_common::verdict::Direction;
@@ -102,6 +102,7 @@ impl Controller {
             events,
             targets: Targets::new(prober),
             state,
+            written: Writes::default(),
             seen: clock::now(),
             names: Names::new(resolver, &config.state),
             rates: Rates::new(counters(config, pins)?),

@@ -8,7 +8,7 @@ const KEEP: Duration = Duration::from_secs(100);
 /// So many seconds after the machine started, which was at the epoch.
 fn at(seconds: u64) -> Clock {
     let wall = Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap();
-    Clock { wall, boot: seconds * 1_000_000_000 }
+    Clock::new(wall, seconds * 1_000_000_000)
 }
 
 fn name(key: Key, text: &str) -> Name {
