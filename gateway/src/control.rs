@@ -7,7 +7,7 @@ pub mod references;
 pub mod report;
 pub mod server;
 
-use crate::command::explain::Explanation;
+use crate::command::explain::Answered;
 use gate25_common::verdict::Direction;
 use jiff::Timestamp;
 use report::Report;
@@ -41,7 +41,7 @@ pub enum Request {
     Reference(String),
     /// What the controller does. The answer is a [`Report`].
     Status,
-    /// What happens to a connection by the policy in force. The answer is an [`Explanation`].
+    /// What happens to a connection by the policy in force. The answer is an [`Answered`].
     Explain {
         /// The subscriber's address.
         subscriber: IpAddr,
@@ -165,7 +165,7 @@ pub enum Answer {
     /// To [`Request::Status`].
     Status(Box<Report>),
     /// To [`Request::Explain`].
-    Explanation(Box<Explanation>),
+    Explanation(Box<Answered>),
     /// To [`Request::Reload`].
     Reload(Reload),
     /// To what cannot be answered.

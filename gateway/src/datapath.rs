@@ -24,7 +24,6 @@ pub mod object;
 pub mod pins;
 pub mod removal;
 pub mod return_path;
-mod seed;
 pub mod snapshot;
 mod sys;
 pub mod tallies;

@@ -1,6 +1,6 @@
 //! Questions to the running controller: `status`, and `explain` without a policy.
 
-use super::explain::{Explanation, Path as Between};
+use super::explain::{Answered, Explanation, Path as Between};
 use crate::control::Request;
 use crate::control::client::{PATIENCE, ask};
 use crate::control::report::Report;
@@ -22,7 +22,7 @@ pub fn status(control: &Path) -> Result<Report, Fault> {
 pub fn explain(control: &Path, between: Between, at: Option<Timestamp>) -> Result<Explanation, Fault> {
     let Between { subscriber, remote, direction } = between;
     let request = Request::Explain { subscriber, remote, at, direction: direction.into() };
-    answer(control, &request, EXPLAIN_PATIENCE)
+    answer::<Answered>(control, &request, EXPLAIN_PATIENCE).map(Into::into)
 }
 
 fn answer<T: DeserializeOwned>(control: &Path, request: &Request, patience: Duration) -> Result<T, Fault> {

@@ -33,8 +33,8 @@ pub struct Explanation {
     rule: Option<String>,
     until: Option<Timestamp>,
     next_change: Option<Timestamp>,
-    /// Where it is redirected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// For people alone: where it is redirected.
+    #[serde(skip)]
     target: Option<SocketAddr>,
 }
 
@@ -47,6 +47,25 @@ pub struct Path {
     pub remote: IpAddr,
     /// Which way.
     pub direction: Direction,
+}
+
+/// The answer of a running controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    explanation: Explanation,
+    target: Option<SocketAddr>,
+}
+
+impl From<Explanation> for Answered {
+    fn from(explanation: Explanation) -> Self {
+        Self { target: explanation.target, explanation }
+    }
+}
+
+impl From<Answered> for Explanation {
+    fn from(Answered { explanation, target }: Answered) -> Self {
+        Self { target, ..explanation }
+    }
 }
 
 /// Where a policy is in force, as far as that matters.

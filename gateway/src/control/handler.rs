@@ -107,7 +107,7 @@ impl Handler {
         let explained =
             tokio::task::spawn_blocking(move || explain(&installed.policy, path, clock, node)).await;
         match explained {
-            Ok(Ok(explanation)) => Answer::Explanation(Box::new(explanation)),
+            Ok(Ok(explanation)) => Answer::Explanation(Box::new(explanation.into())),
             Ok(Err(error)) => Answer::error(error.to_string()),
             Err(error) => Answer::error(error.to_string()),
         }

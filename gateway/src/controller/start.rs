@@ -148,6 +148,9 @@ impl Controller {
         let mut status = self.status.lock();
         status.reloads_done = self.tallies.get(Tally::ReloadsDone);
         status.reloads_refused = self.tallies.get(Tally::ReloadsRefused);
+        status.clock_steps = self.tallies.get(Tally::ClockSteps);
+        status.state_writes.done = self.tallies.get(Tally::StateWritten);
+        status.state_writes.failed = self.tallies.get(Tally::StateFailed);
     }
 
     /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier

@@ -6,7 +6,7 @@ use super::object::{self, OWN, SHARED, Shape};
 use super::pins::{self, Pins};
 use super::removal;
 use super::sys::{self, Hook};
-use super::{seed, tallies, zones};
+use super::{tallies, zones};
 use gate25_common::abi::ABI_VERSION;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -171,7 +171,6 @@ fn shapes() -> Result<BTreeMap<String, Shape>, Fault> {
     let mut shapes = object::shapes()?;
     shapes.insert(zones::MAP.to_owned(), zones::SHAPE);
     shapes.insert(tallies::MAP.to_owned(), tallies::SHAPE);
-    shapes.insert(seed::MAP.to_owned(), seed::SHAPE);
     Ok(shapes)
 }
 

@@ -2,7 +2,6 @@
 
 use super::fault::Fault;
 use super::pins::Pins;
-use super::seed;
 use aya::maps::{MapData, MapError};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
@@ -17,7 +16,7 @@ use std::path::{Path, PathBuf};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
 
 /// Maps that all interfaces share.
-pub(super) const SHARED: [&str; 16] = [
+pub(super) const SHARED: [&str; 17] = [
     "SUBSCRIBERS_V4",
     "SUBSCRIBERS_V6",
     "DESTINATIONS_V4",
@@ -34,6 +33,7 @@ pub(super) const SHARED: [&str; 16] = [
     "SUSPECTS",
     "THRESHOLDS",
     "EVENTS",
+    "SEED",
 ];
 /// Maps that each interface has, and that outlive its programs; the last one is nobody's business but theirs.
 pub(super) const OWN: [&str; 7] =
@@ -76,10 +76,7 @@ pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fau
         .override_global("UNMANAGED", &unmanaged, true)
         .override_global("REPLAY", &replay, true)
         .override_global("AYA_LOG_LEVEL", &level, true);
-    let pinned = pinned(options)?;
-    let seed = seed::seed(options.pins.map(|(pins, _)| pins));
-    loader.override_global("SEED", &seed, true);
-    for (name, path) in pinned {
+    for (name, path) in pinned(options)? {
         loader.map_pin_path(name, Cow::<Path>::Owned(path));
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| unloadable(&error))?;
