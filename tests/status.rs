@@ -145,3 +145,32 @@ fn explain_asks_the_node_that_runs() -> Result<()> {
     }
     Ok(())
 }
+
+/// Of a process: CPU time so far, and what it has in memory.
+fn cost(id: u32) -> Result<(Duration, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // Behind the command's name, which is in parentheses: fields 14 and 15 are user and system time, in hundredths.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes = resident.trim().trim_end_matches(" kB").parse::<u64>()?;
+    Ok((Duration::from_millis(ticks * 10), kilobytes))
+}
+
+#[test]
+fn an_idle_controller_costs_next_to_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let text = dated().replace("action: reset", "action: reset\n    return_path: enforce");
+    let gate = Gate::start(&lab, &policy::write(lab.folder(), &text)?)?;
+    let (before, _) = cost(gate.id())?;
+    // A stretch of time is what is measured here, not waited for.
+    let window = Duration::from_secs(12);
+    std::thread::sleep(window);
+    let (after, resident) = cost(gate.id())?;
+    let share = (after - before).as_secs_f64() / window.as_secs_f64();
+    println!("idle: {:.2} % of a core, {resident} kB", share * 100.0);
+    ensure!(share < 0.01, "{:.2} % of a core", share * 100.0);
+    ensure!(resident < 40_000, "{resident} kB");
+    Ok(())
+}
