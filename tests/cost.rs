@@ -83,6 +83,12 @@ fn table(title: &str, classes: &[Class], empty: BorrowedFd<'_>, gate: BorrowedFd
     Ok(())
 }
 
+/// Who sends the SYN of that number.
+type Sender = fn(u32) -> [u8; 4];
+
+/// How SYNs are run, who sends them, and to whom.
+type Side<'a> = (&'a dyn Fn(Vec<Vec<u8>>) -> Result<std::time::Duration>, Sender, &'a str);
+
 /// What is done for a SYN that is new. A test-run repeats one frame, so each SYN is a run of its own, and the first column
 /// is what the same run costs without what is asked for.
 fn new_connections(empty: BorrowedFd<'_>, gate: BorrowedFd<'_>) -> Result<()> {
@@ -92,48 +98,45 @@ fn new_connections(empty: BorrowedFd<'_>, gate: BorrowedFd<'_>) -> Result<()> {
         "ns a SYN", "beside", "gate25", "added", "spread", "bound"
     );
     let mut sequence = 0;
-    let mut syns = |last: &dyn Fn(u32) -> [u8; 4], remote: &str| -> Result<Vec<Vec<u8>>> {
+    let mut syns = |from: Sender, remote: &str| -> Result<Vec<Vec<u8>>> {
         let frame = |number| {
             sequence += 1;
             let tcp = Tcp { sequence, ..Tcp::syn(40_000, 25) };
-            Ok(Link::new().carry(packet(last(number).into(), remote.parse()?, &tcp)))
+            Ok(Link::new().carry(packet(from(number).into(), remote.parse()?, &tcp)))
         };
         (0..SYNS).map(frame).collect()
     };
-    let one = |_| [203, 0, 113, 7];
-    let anyone = |number: u32| [10, 1, (number >> 8) as u8, number as u8];
+    let one: Sender = |_| [203, 0, 113, 7];
+    let anyone: Sender = |number| [10, 1, (number >> 8) as u8, number as u8];
     // Each twice: the second is a retransmission.
-    let again = |frames: &[Vec<u8>]| -> Result<_> {
-        measure_each(gate, frames)?;
-        measure_each(gate, frames)
+    let again = |frames: Vec<Vec<u8>>| -> Result<_> {
+        measure_each(gate, &frames)?;
+        measure_each(gate, &frames)
     };
-    let rows: [(&str, &dyn Fn(u32) -> [u8; 4], &str, &str, Option<i64>); 6] = [
-        ("retransmitted, over an empty program", &one, "192.0.2.200", "empty", None),
-        ("new, over retransmitted", &one, "192.0.2.200", "again", Some(150)),
-        ("each of another subscriber, the same", &anyone, "192.0.2.200", "again", None),
-        ("allowed, new, over retransmitted", &one, "198.51.100.25", "again", None),
-        ("allowed, limited, over an empty one", &one, "198.51.102.25", "empty", None),
-        ("allowed, limited, over retransmitted", &one, "198.51.102.25", "again", Some(150)),
+    let new = |frames: Vec<Vec<u8>>| measure_each(gate, &frames);
+    let (default, allowed, limited) = ("192.0.2.200", "198.51.100.25", "198.51.102.25");
+    let rows: [(&str, Side<'_>, Side<'_>, Option<i64>); 5] = [
+        (
+            "retransmitted, over empty",
+            (&|frames| measure_each(empty, &frames), one, default),
+            (&again, one, default),
+            None,
+        ),
+        ("blocked, over retransmitted", (&again, one, default), (&new, one, default), Some(150)),
+        ("blocked, each of someone new, the same", (&again, anyone, default), (&new, anyone, default), None),
+        ("allowed, over retransmitted", (&again, one, allowed), (&new, one, allowed), None),
+        ("allowed by a limit, over without one", (&new, one, allowed), (&new, one, limited), Some(150)),
     ];
-    for (name, from, to, beside, bound) in rows {
-        let (mut before, mut now) = (Vec::new(), Vec::new());
-        for _ in 0..=ROUNDS {
-            before.push(syns(from, to)?);
-            now.push(syns(from, to)?);
-        }
-        let is_again = name.starts_with("retransmitted");
+    for (name, beside, gate, bound) in rows {
+        let mut frames =
+            |(_, from, to): &Side<'_>| -> Result<Vec<_>> { (0..ROUNDS).map(|_| syns(*from, to)).collect() };
+        let (mut before, mut now) = (frames(&beside)?, frames(&gate)?);
         row(
             name,
             bound,
             ROUNDS,
-            || {
-                let frames = before.pop().context("frames")?;
-                if beside == "empty" { measure_each(empty, &frames) } else { again(&frames) }
-            },
-            || {
-                let frames = now.pop().context("frames")?;
-                if is_again { again(&frames) } else { measure_each(gate, &frames) }
-            },
+            || (beside.0)(before.pop().context("frames")?),
+            || (gate.0)(now.pop().context("frames")?),
         )?;
     }
     println!();

@@ -44,11 +44,7 @@ pub(crate) fn admits(subscriber: Address, identity: u64, limit: &Limit) -> bool 
 fn took(key: &LimitKey, per_minute: u32) -> bool {
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    if maps::BUCKETS.get_ptr_mut(key).is_none() {
-        // Another CPU may have made it meanwhile.
-        let _ = maps::BUCKETS.insert(key, 0, u64::from(BPF_NOEXIST));
-    }
-    let Some(bucket) = maps::BUCKETS.get_ptr_mut(key) else { return false };
+    let Some(bucket) = bucket(key) else { return false };
     for _ in 0..TRIES {
         // SAFETY: an element that was found; all CPUs change it only so.
         let full_at = unsafe { bucket.read_volatile() };
@@ -59,4 +55,15 @@ fn took(key: &LimitKey, per_minute: u32) -> bool {
         }
     }
     false
+}
+
+/// The bucket of a key, full if there was none.
+#[inline(always)]
+fn bucket(key: &LimitKey) -> Option<*mut u64> {
+    if let Some(bucket) = maps::BUCKETS.get_ptr_mut(key) {
+        return Some(bucket);
+    }
+    // Another CPU may have made it meanwhile.
+    let _ = maps::BUCKETS.insert(key, 0, u64::from(BPF_NOEXIST));
+    maps::BUCKETS.get_ptr_mut(key)
 }
