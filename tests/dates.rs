@@ -4,6 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
+    clock::Clock,
     gate::{self, Gate},
     lab::Lab,
     metrics::sum,
@@ -13,9 +14,7 @@ use gate25_tests::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    fs,
     net::IpAddr,
-    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -208,38 +207,6 @@ fn a_date_that_cannot_be_worked_out_opens_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Puts what the file `GATE25_TEST_CLOCK` says, in seconds, onto the wall clock of one process.
-const CLOCK: &str = r#"
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-int clock_gettime(clockid_t id, struct timespec *now) {
-    long result = syscall(SYS_clock_gettime, id, now);
-    const char *path = getenv("GATE25_TEST_CLOCK");
-    if (result == 0 && id == CLOCK_REALTIME && path) {
-        char text[32] = {0};
-        int file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file >= 0) {
-            if (read(file, text, sizeof text - 1) > 0) now->tv_sec += atol(text);
-            close(file);
-        }
-    }
-    return result;
-}
-"#;
-
-fn shifted_clock(folder: &Path) -> Result<PathBuf> {
-    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-    fs::write(&source, CLOCK)?;
-    let mut command = Command::new("cc");
-    let command = command.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
-    ensure!(command.status().context("cannot start cc")?.success(), "cc: {}", source.display());
-    Ok(library)
-}
-
 /// The wall clock of the gate alone is stepped (the machine's stays): dates are worked out again.
 #[test]
 fn a_stepped_wall_clock_moves_the_dates() -> Result<()> {
@@ -248,19 +215,14 @@ fn a_stepped_wall_clock_moves_the_dates() -> Result<()> {
     let until = ahead(3600)?;
     let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{until}\"")));
     let policy = policy::write(lab.folder(), &text)?;
-    let (clock, library) = (lab.folder().join("clock"), shifted_clock(lab.folder())?);
-    fs::write(&clock, "0")?;
-    let config = gate::write(&lab, &gate::configuration(&lab, &policy))?;
-    let mut command = Command::new(gate25_tests::gate25());
-    command.arg("run").arg("--config").arg(config);
-    command.env("LD_PRELOAD", library).env("GATE25_TEST_CLOCK", &clock);
-    let gate = Gate::run(&lab, command, Duration::from_secs(20))?;
+    let clock = Clock::new(lab.folder())?;
+    let gate = Gate::start_by(&lab, &gate::configuration(&lab, &policy), &clock)?;
 
     let to = lab.university.v4.into();
     ensure!(smtp::mail(&lab.alice, to, LIMIT).is_delivered());
-    for (generation, step, arrives) in [(2, "7200", false), (3, "0", true), (4, "3596", true)] {
+    for (generation, step, arrives) in [(2, -7200, true), (3, 7200, false)] {
         let stepped = Instant::now();
-        policy::put(&clock, step)?;
+        clock.set(step)?;
         gate.wait_series("gate25_policy_generation", f64::from(generation))?;
         ensure!(
             smtp::mail(&lab.alice, to, LIMIT).is_delivered() == arrives,
@@ -271,9 +233,20 @@ fn a_stepped_wall_clock_moves_the_dates() -> Result<()> {
         println!("the clock set to {step} s ahead: in force after {} ms", seen.as_millis());
         ensure!(seen < Duration::from_secs(1), "clock at {step} s: {seen:?}");
     }
-    ensure!(gate.log().contains("the wall clock was set by +359"), "{}", gate.log());
-    // Now the exception has seconds left, and the program itself knows.
-    let ends = until - SignedDuration::from_secs(3596);
+    ensure!(gate.log().contains("the wall clock was set by +14400."), "{}", gate.log());
+    ensure!(gate.stop()?.success());
+
+    // Where no more than an hour ahead was seen, the exception has seconds left; and the program itself knows.
+    let until = ahead(3600)?;
+    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{until}\"")));
+    policy::put(&policy, &text)?;
+    clock.set(0)?;
+    let gate = Gate::start_by(&lab, &gate::configuration(&lab, &policy), &clock)?;
+    let generation = gate.metrics()?["gate25_policy_generation"];
+    clock.set(3596)?;
+    gate.wait_series("gate25_policy_generation", generation + 1.0)?;
+    ensure!(smtp::mail(&lab.alice, to, LIMIT).is_delivered());
     gate.kill();
+    let ends = until - SignedDuration::from_secs(3596);
     on_time("until, after a step, controller killed", ends, turn(&lab, to, false)?)
 }

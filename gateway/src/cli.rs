@@ -1,5 +1,6 @@
 //! The command line.
 
+mod asked;
 mod notice;
 
 use crate::config::{self, Config, Events, Interface, Unmanaged};
@@ -9,7 +10,8 @@ use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-pub use notice::{Asked, Notice};
+pub use asked::Asked;
+pub use notice::Notice;
 
 /// Port-25 egress enforcement: stops outbound TCP/25 that is not headed to approved relays.
 #[derive(Debug, Parser)]
@@ -70,6 +72,24 @@ answers pass.")]
 Needs no privilege: run it as a user of its own, in the group gate25. Without a controller it greets all the
 same, but cannot give a reason and a reference.")]
     Notice(Notice),
+    /// Have the running controller load its policy again, and say what came of it
+    #[command(after_help = "Examples:
+  gate25 reload
+  gate25 reload --config /etc/gate25/gate25.yaml --trust-clock
+
+For root. Waits until the policy is in force (0), or refused with every problem (1): then the last good one stays.
+After the clock was set back, exceptions that had ended stay ended; --trust-clock says that it is right now.")]
+    Reload {
+        /// Whom to ask
+        #[command(flatten)]
+        controller: Asked,
+        /// Dates go by the wall clock as it is now, whatever it was before
+        #[arg(long)]
+        trust_clock: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
   gate25 replay --policy /etc/gate25/policies traffic.pcap

@@ -13,7 +13,7 @@ const STEP: Duration = Duration::from_millis(50);
 /// Wall and boot clock now.
 #[must_use]
 pub fn now() -> Clock {
-    Clock { wall: Timestamp::now(), boot: nanoseconds(ClockId::Boottime) }
+    Clock::new(Timestamp::now(), nanoseconds(ClockId::Boottime))
 }
 
 /// What the program calls now in [`gate25_common::abi::Flow::seen`]: nanoseconds, in steps of some milliseconds.
@@ -45,10 +45,9 @@ mod tests {
     #[test]
     fn a_step_is_told_from_time_that_passes() {
         let before = now();
-        let later =
-            Clock { wall: before.wall + SignedDuration::from_secs(60), boot: before.boot + 60_000_000_000 };
+        let later = Clock::new(before.wall + SignedDuration::from_secs(60), before.boot + 60_000_000_000);
         assert_eq!(stepped(before, later), None);
-        let set_back = Clock { wall: before.wall - SignedDuration::from_secs(3600), boot: before.boot };
+        let set_back = Clock::new(before.wall - SignedDuration::from_secs(3600), before.boot);
         assert_eq!(stepped(before, set_back), Some(-3600.0));
     }
 }

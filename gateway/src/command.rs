@@ -5,6 +5,7 @@ pub mod detach;
 pub mod explain;
 pub mod notice;
 pub mod reference;
+pub mod reload;
 pub mod replay;
 pub mod run;
 mod signals;

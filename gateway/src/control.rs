@@ -19,6 +19,8 @@ pub const MAX_REQUEST: usize = 4096;
 pub const UNKNOWN_CONNECTION: &str = "unknown connection";
 /// The error for a reference that was not given, or was forgotten.
 pub const UNKNOWN_REFERENCE: &str = "unknown reference";
+/// The error for who may ask, but change nothing.
+pub const FORBIDDEN: &str = "only root and the controller's own user may ask for that";
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,19 @@ pub enum Request {
     },
     /// What a reference stands for. The answer is a [`Record`].
     Reference(String),
+    /// To load the policy again. The answer, a [`Reload`], comes when the outcome is known.
+    Reload {
+        /// The wall clock is right, whatever it was before.
+        trust_clock: bool,
+    },
+}
+
+impl Request {
+    /// Whether it changes what is enforced, which is for root and for the controller's own user.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Reload { .. })
+    }
 }
 
 /// Why a connection was redirected.
@@ -73,6 +88,27 @@ pub struct Record {
     pub action: Cow<'static, str>,
 }
 
+/// What came of a reload, and what is in force now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// Whether the policy was taken. If not, everything is as it was.
+    pub is_in_force: bool,
+    /// SHA-256 of the policy in force.
+    pub digest: String,
+    /// Its generation.
+    pub generation: u32,
+    /// Its zones.
+    pub zones: usize,
+    /// Its relays, exceptions and blocks.
+    pub rules: usize,
+    /// Its prefixes in tables: those of subscribers, and those of destinations.
+    pub prefixes: usize,
+    /// What did not stop the policy, a line each.
+    pub warnings: Vec<String>,
+    /// What it was refused for, a line each.
+    pub problems: Vec<String>,
+}
+
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -81,6 +117,8 @@ pub enum Answer {
     Notice(Notice),
     /// To [`Request::Reference`].
     Record(Record),
+    /// To [`Request::Reload`].
+    Reload(Reload),
     /// To what cannot be answered.
     Error {
         /// Why.
@@ -122,6 +160,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
         let text = r#"{"reference":"7K3QX2MB"}"#;
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reference("7K3QX2MB".into()));
+        let text = r#"{"reload":{"trust_clock":true}}"#;
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reload { trust_clock: true });
     }
 
     #[test]

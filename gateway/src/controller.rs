@@ -1,11 +1,14 @@
 //! The controller: one loop over one closed set of inputs. It alone changes what is enforced.
 
+mod dates;
+mod kept;
+mod reload;
 mod start;
 mod targets;
 mod toward;
 
-use crate::clock;
 use crate::config::Config;
+use crate::control::Reload;
 use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
@@ -17,8 +20,9 @@ use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
-use crate::policy::{Loaded, Policy, Problem, Refused};
+use crate::policy::{Policy, Problem, Refused};
 use crate::probe::Probe;
+use crate::state::State;
 use crate::status::{Installed, Interface, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
@@ -28,13 +32,21 @@ pub use start::Around;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use targets::Targets;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// What the loop waits for, besides the passing of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Input {
     /// Load the policy again now (SIGHUP).
     Reload,
+    /// The same for somebody who waits for the outcome.
+    Asked {
+        /// What was seen of the wall clock before does not count any more.
+        trust_clock: bool,
+        /// Who waits.
+        reply: oneshot::Sender<Reload>,
+    },
     /// End, and leave enforcement in place (SIGTERM, SIGINT).
     Stop,
     /// What connections are redirected to answers, or does not.
@@ -73,8 +85,13 @@ pub struct Controller {
     status: Shared,
     events: Events,
     targets: Targets,
+    state: State,
+    /// The clocks at the last look.
+    seen: Clock,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
+    /// Rules that are not as the wall clock alone would have them, by id.
+    held_back: Vec<String>,
     next_change: Option<Timestamp>,
     /// When dates may be worked out again after the kernel refused their tables.
     not_before: Instant,
@@ -108,7 +125,11 @@ impl Controller {
         loop {
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Input::Reload) => self.reload("SIGHUP"),
+                Ok(Input::Reload) => drop(self.reload("SIGHUP", false)),
+                Ok(Input::Asked { trust_clock, reply }) => {
+                    // Whoever asked may have gone meanwhile.
+                    let _ = reply.send(self.reload("reload", trust_clock));
+                }
                 Ok(Input::Probed { probe, is_up }) => self.probed(probe, is_up),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -118,6 +139,7 @@ impl Controller {
                 next = Instant::now() + TICK;
             }
         }
+        self.state.write();
         if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
             info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
         } else {
@@ -127,19 +149,9 @@ impl Controller {
 
     fn tick(&mut self) {
         if self.watch.changed() {
-            self.reload("the policy changed on disk");
+            self.reload("the policy changed on disk", false);
         }
-        let now = clock::now();
-        if Instant::now() >= self.not_before {
-            if let Some(seconds) = clock::stepped(self.compiled, now) {
-                warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");
-                self.events.policy(None, &format!("the wall clock was set by {seconds:+.3} s"));
-                self.recompile();
-            } else if self.next_change.is_some_and(|instant| instant <= now.wall) {
-                info!("a rule begins or ends now");
-                self.recompile();
-            }
-        }
+        self.follow_dates();
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
@@ -149,56 +161,13 @@ impl Controller {
         self.look_at_attachments();
     }
 
-    /// Takes a new policy, whole, or keeps the old one.
-    fn reload(&mut self, why: &str) {
-        let (loaded, watch) = Watch::load(&self.config.policy, &self.policy.sources);
-        self.watch = watch;
-        let refused = match loaded {
-            Ok(Loaded { policy, warnings }) => {
-                warn_of(&warnings);
-                let result = self.put_into_force(&policy, Some(Timestamp::now()));
-                if result.is_ok() {
-                    self.policy = policy;
-                    self.retire();
-                    self.follow_targets();
-                }
-                result.err().map(|error| vec![error.to_string()])
-            }
-            Err(Refused { problems, .. }) => Some(problems.iter().map(ToString::to_string).collect()),
-        };
-        match refused {
-            None => {
-                self.status.lock().reloads_done += 1;
-                self.events.policy(None, &format!("{why}: the policy is in force"));
-            }
-            Some(problems) => {
-                for problem in problems {
-                    error!("{problem}");
-                }
-                error!("{why}: the new policy is refused, the last good one stays in force");
-                self.events.policy(None, &format!("{why}: the policy is refused"));
-                self.status.lock().reloads_refused += 1;
-            }
-        }
-    }
-
-    /// What the kernel refuses is tried again, but not at every tick.
-    fn recompile(&mut self) {
-        let policy = std::mem::take(&mut self.policy);
-        let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
-        match self.put_into_force(&policy, loaded) {
-            Ok(()) => self.follow_targets(),
-            Err(error) => {
-                error!("{error}: the tables in force stay, until the next try in a second");
-                self.not_before = Instant::now() + PATIENCE;
-            }
-        }
-        self.policy = policy;
-    }
-
-    /// Compiles for now and installs.
-    fn put_into_force(&mut self, policy: &Policy, loaded: Option<Timestamp>) -> anyhow::Result<()> {
-        let clock = clock::now();
+    /// Compiles for that time and installs.
+    fn put_into_force(
+        &mut self,
+        policy: &Policy,
+        clock: Clock,
+        loaded: Option<Timestamp>,
+    ) -> anyhow::Result<()> {
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
         let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
         if tables.needs_return {
@@ -214,7 +183,8 @@ impl Controller {
             warn!("{fault}: packets toward subscribers are looked at in vain");
         }
         self.compiled = clock;
-        self.next_change = next_change(policy, clock.wall);
+        self.next_change = next_change(policy, clock);
+        self.state.installed(clock, &policy.digest);
         info!(
             generation = active.generation(),
             digest = policy.digest.get(..12),
@@ -234,6 +204,8 @@ impl Controller {
             zones: tables.zones,
             targets,
         }));
+        drop(status);
+        self.tell_held_back(policy);
         Ok(())
     }
 

@@ -20,6 +20,8 @@ pub mod metrics;
 pub mod notice;
 pub mod policy;
 pub mod probe;
+pub mod ready;
+pub mod state;
 pub mod status;
 pub mod suspects;
 pub mod tables;

@@ -3,7 +3,7 @@
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
-use gate25::command::{check, detach, explain, notice, reference, replay, run};
+use gate25::command::{check, detach, explain, notice, reference, reload, replay, run};
 use gate25::controller::Failure;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use jiff::Timestamp;
@@ -54,6 +54,18 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             notice::notice(arguments.options()?)?;
         }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
+        Command::Reload { controller, trust_clock, json } => {
+            let outcome = reload::reload(&controller.socket()?, trust_clock)?;
+            outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            if json || outcome.is_in_force {
+                print(&outcome, json, &mut out)?;
+                out.flush()?;
+            }
+            if !outcome.is_in_force {
+                outcome.problems.iter().for_each(|problem| eprintln!("{problem}"));
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Replay { policy, at, direction, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
             replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
@@ -121,7 +133,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn load(path: &Path) -> Result<Policy, Failure> {
-    let Loaded { policy, warnings } = policy::load(path).map_err(Failure::Policy)?;
+    let Loaded { policy, warnings, .. } = policy::load(path).map_err(Failure::Policy)?;
     print_warnings(&warnings);
     Ok(policy)
 }

@@ -104,6 +104,29 @@ impl Page {
             let labels = [interface.name.as_str(), interface.mode.label()];
             attached.with_label_values(&labels).set(f64::from(u8::from(interface.attached)));
         }
+        let flag = |value| f64::from(u8::from(value));
+        for (name, help, value) in [
+            (
+                "gate25_policy_from_state",
+                "1 while the policy in force is the last good one, since its path could not be read.",
+                flag(status.kept_since.is_some()),
+            ),
+            (
+                "gate25_state_written",
+                "Whether the last good policy and the newest time could be written.",
+                flag(!status.state_failed),
+            ),
+            (
+                "gate25_clock_behind_seconds",
+                "How far the wall clock is behind the newest time seen.",
+                status.clock_behind,
+            ),
+        ] {
+            self.gauge(name, help, &[])?.with_label_values::<&str>(&[]).set(value);
+        }
+        self.counter("gate25_clock_steps_total", "How often the wall clock was set.", &[])?
+            .with_label_values::<&str>(&[])
+            .inc_by(status.clock_steps);
         let redirect = self.gauge(
             "gate25_redirect_up",
             "Whether what a zone's blocked connections are redirected to answers; if not, they are reset.",

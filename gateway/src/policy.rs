@@ -1,11 +1,12 @@
 //! The policy lane: YAML → [`document`] → [`validate`] → [`Policy`] → [`compile`] → [`crate::tables::Tables`].
 //!
-//! A [`Policy`] is valid by construction: only [`load`] makes one, from a whole file or directory, or it gives
-//! back every [`Problem`]. Nothing here knows the kernel, a socket or a clock.
+//! A [`Policy`] is valid by construction: only [`load`] makes one, from a whole file or directory (or [`load_kept`], from
+//! what those were), or it gives back every [`Problem`]. Nothing here knows the kernel, a socket or a clock.
 
 pub mod compile;
 pub mod document;
 pub mod files;
+pub mod kept;
 pub mod problem;
 pub mod validate;
 pub mod yaml;
@@ -16,8 +17,9 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use files::{Loaded, Refused, load};
+pub use files::{Loaded, Refused, load, load_kept};
 pub use gate25_common::verdict::{Action, Mode, ReturnPath};
+pub use kept::Kept;
 pub use problem::Problem;
 
 /// Everything an operator wants enforced, checked and with all lists read. The order of entries has no meaning.

@@ -33,6 +33,14 @@ pub struct Status {
     pub reloads_refused: u64,
     /// A line an interface.
     pub interfaces: Vec<Interface>,
+    /// When the policy in force was kept, if the one at its path could not be read at the start.
+    pub kept_since: Option<Timestamp>,
+    /// How often the wall clock was seen to be set.
+    pub clock_steps: u64,
+    /// By how many seconds the wall clock is behind the newest time seen.
+    pub clock_behind: f64,
+    /// What is to be kept could not be written the last time.
+    pub state_failed: bool,
     /// Established connections that are redirected.
     pub flows: usize,
     /// A line a zone and family that redirects, by the policy in force.

@@ -27,7 +27,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 fn valid(path: &Path) -> Policy {
     match load(path) {
-        Ok(Loaded { policy, warnings }) if warnings.is_empty() => policy,
+        Ok(Loaded { policy, warnings, .. }) if warnings.is_empty() => policy,
         other => panic!("{other:?}"),
     }
 }

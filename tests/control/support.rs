@@ -47,7 +47,7 @@ impl Served {
             action: Action::Notice,
             rule: NO_RULE,
         };
-        let handler = Handler::new(status, move |subscriber| {
+        let handler = Handler::new(status, std::sync::mpsc::channel().0, move |subscriber| {
             let known = subscriber.ip().to_string() == "203.0.113.9" && subscriber.port() < 1000;
             Ok(known.then_some(connection))
         });

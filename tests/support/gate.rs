@@ -1,6 +1,7 @@
 //! A running `gate25 run` at the edge of a lab.
 
 use crate::{
+    clock::Clock,
     http,
     lab::{INTERFACE, Lab},
     metrics::{self, Samples},
@@ -43,6 +44,14 @@ impl<'lab> Gate<'lab> {
         let config = write(lab, configuration)?;
         let mut command = Command::new(crate::gate25());
         command.arg("run").arg("--config").arg(config);
+        Self::run(lab, command, PATIENCE)
+    }
+
+    /// The same, going by that clock.
+    pub fn start_by(lab: &'lab Lab, configuration: &str, clock: &Clock) -> Result<Self> {
+        let mut command = Command::new(crate::gate25());
+        command.arg("run").arg("--config").arg(write(lab, configuration)?);
+        clock.wind(&mut command);
         Self::run(lab, command, PATIENCE)
     }
 

@@ -8,6 +8,7 @@
 //!
 //! Everything here needs root, and says so. It never depends on the package `gate25`, only on its command.
 
+pub mod clock;
 pub mod command;
 pub mod gate;
 pub mod http;

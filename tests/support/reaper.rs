@@ -23,7 +23,7 @@ clean() {
         for process in $(ip netns pids "$name"); do kill -KILL "$process"; done
         ip netns delete "$name"
     done
-    umount --lazy "$2/bpf"
+    umount --lazy "$2/bpf" "$2/state"
     rm --recursive --force --one-file-system "$2"
 }
 read -r _ || { clean "$@"; sleep 0.3; }

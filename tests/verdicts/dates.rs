@@ -28,7 +28,7 @@ const NANOSECOND: SignedDuration = SignedDuration::from_nanos(1);
 /// What is decided in the very instant for which tables are compiled.
 fn at(policy: &str, wall: Timestamp) -> (Reason, Option<String>) {
     let boot = 5_000_000_000;
-    let host = Host::new(&policies::load(policy), Clock { wall, boot }, Unmanaged::Pass, true);
+    let host = Host::new(&policies::load(policy), Clock::new(wall, boot), Unmanaged::Pass, true);
     decided(&host, boot)
 }
 
@@ -77,7 +77,7 @@ exceptions:
   - {id: later, destinations: ["198.51.100.0/24"], from: "2004-07-28T00:00:03Z", permanent: true}
 "#,
     );
-    let clock = Clock { wall: moment("2004-07-28T00:00:00Z"), boot: 7_000_000_000 };
+    let clock = Clock::new(moment("2004-07-28T00:00:00Z"), 7_000_000_000);
     let host = Host::new(&policies::load(&text), clock, Unmanaged::Pass, true);
     assert_eq!(decided(&host, 7_000_000_000), named(Reason::Exception, "narrow"));
     assert_eq!(decided(&host, 7_999_999_999), named(Reason::Exception, "narrow"));
@@ -103,7 +103,7 @@ exceptions:
   - {id: far, zones: [west], destinations: any, until: "2004-07-28T00:00:02Z"}
 "#,
     );
-    let clock = Clock { wall: moment("2004-07-28T00:00:00Z"), boot: 7_000_000_000 };
+    let clock = Clock::new(moment("2004-07-28T00:00:00Z"), 7_000_000_000);
     let host = Host::new(&policies::load(&text), clock, Unmanaged::Pass, true);
     assert_eq!(decided(&host, 7_999_999_999), named(Reason::Exception, "near"));
     assert_eq!(decided(&host, 8_000_000_000), named(Reason::Exception, "far"));

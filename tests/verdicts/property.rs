@@ -107,7 +107,7 @@ impl Seen {
 fn agrees_with_prose(policy: &Policy, block_unmanaged: bool, seen: &mut [Seen; 2]) -> TestCaseResult {
     let boot = 10 * HOUR;
     let unmanaged = if block_unmanaged { Unmanaged::Block } else { Unmanaged::Pass };
-    let host = Host::new(policy, Clock { wall: noon(), boot }, unmanaged, true);
+    let host = Host::new(policy, Clock::new(noon(), boot), unmanaged, true);
     let (out, back) = (Tcp::syn(40_000, 25), Tcp::new(25, 40_000, SYN | ACK));
     let both_ways = |pair| [(Direction::Egress, pair), (Direction::Return, pair)];
     for (direction, (ipv6, from, to)) in pairs().flat_map(both_ways) {
@@ -239,7 +239,7 @@ fn the_kernel_says_what_the_host_says() {
             let frames = vec(prop_oneof![of(Direction::Egress), of(Direction::Return)], 150);
             run(cases, &(policy(&Action::ALL[1..]), frames), |(policy, frames)| {
                 let mut bench = bench.borrow_mut();
-                bench.install(&policy, Clock { wall: noon(), boot: clock::now().boot });
+                bench.install(&policy, Clock::new(noon(), clock::now().boot));
                 frames.iter().try_for_each(|frame| {
                     let (mut seen, mut taken) = (seen.borrow_mut(), taken.borrow_mut());
                     agrees_with_host(&mut bench, &policy, frame, &mut seen, &mut taken)

@@ -11,7 +11,7 @@ use std::path::Path;
 /// it is valid.
 pub fn check(policy: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
     let (ok, summary, warnings) = match policy::load(policy) {
-        Ok(Loaded { policy, warnings }) => {
+        Ok(Loaded { policy, warnings, .. }) => {
             print_warnings(&warnings, err)?;
             match compile(&policy, clock::now(), true, |zone| zone as u32 + 1) {
                 Ok(_) => (true, contents(&policy), warnings),

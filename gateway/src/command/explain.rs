@@ -72,7 +72,7 @@ fn changes(policy: &Policy, path: Path, at: Timestamp) -> Result<Option<Timestam
     let policy = &about(policy, path);
     let now = judge(policy, path, at)?;
     let mut instant = at;
-    while let Some(next) = next_change(policy, instant) {
+    while let Some(next) = next_change(policy, Clock::standing_at(instant)) {
         if judge(policy, path, next)? != now {
             return Ok(Some(next));
         }

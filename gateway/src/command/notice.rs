@@ -45,7 +45,7 @@ enum Input {
 /// Answers until SIGTERM or SIGINT.
 pub fn notice(mut options: Options) -> Result<(), Failure> {
     let (loaded, watch) = Watch::load(&options.policy, &[]);
-    let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
+    let Loaded { policy, warnings, .. } = loaded.map_err(Failure::Policy)?;
     for warning in warnings {
         warn!("{warning}");
     }
@@ -57,7 +57,7 @@ pub fn notice(mut options: Options) -> Result<(), Failure> {
     {
         let _inside = responder.runtime().enter();
         let signals = Signals::new().context("signals")?;
-        responder.runtime().spawn(signals.forward(inputs, Input::Reload, Input::Stop));
+        responder.runtime().spawn(signals.forward(inputs, || Input::Reload, || Input::Stop));
     }
     let texts = Texts::of(&policy.zones);
     let mut follower = Follower {
@@ -116,7 +116,7 @@ impl Follower {
         self.watch = watch;
         self.responder.reloaded(loaded.is_ok());
         match loaded {
-            Ok(Loaded { policy, warnings }) => {
+            Ok(Loaded { policy, warnings, .. }) => {
                 for warning in warnings {
                     warn!("{warning}");
                 }

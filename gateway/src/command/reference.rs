@@ -11,7 +11,7 @@ pub fn look_up(control: &Path, text: &str) -> Result<Record, Fault> {
     let reference: Reference = text.parse().map_err(|error| {
         Fault::new("reference", text, error, "it has eight letters and digits, as 7K3QX2MB")
     })?;
-    let answer = client::ask(control, &Request::Reference(reference.to_string()))?;
+    let answer = client::ask(control, &Request::Reference(reference.to_string()), client::PATIENCE)?;
     answer.map_err(|error| match error.as_str() {
         UNKNOWN_REFERENCE => Fault::new(
             "reference",

@@ -39,7 +39,7 @@ pub fn replay(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let tables = compile(policy, Clock { wall: at, boot: STANDING }, true, |zone| zone as u32 + 1)?;
+    let tables = compile(policy, Clock::new(at, STANDING), true, |zone| zone as u32 + 1)?;
     let mut packets = Packets::open(capture)?;
     let mut runner = Runner::new(&[direction], Unmanaged::Pass)?;
     runner.install(&tables)?;

@@ -11,12 +11,13 @@ use crate::datapath::pins::Pins;
 use crate::events::Events;
 use crate::http;
 use crate::probe::{Pace, Prober};
+use crate::ready;
 use crate::status::Shared;
 use anyhow::Context;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -44,7 +45,7 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
         warn!("events: comes with a later version; blocked connections are counted, not listed");
     }
     let counters = controller.counters()?;
-    let _control = control(&config, handler(&config, status.clone())?, &runtime);
+    let _control = control(&config, handler(&config, status.clone(), inputs.clone())?, &runtime);
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals")?
@@ -54,7 +55,7 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     }
     thread::spawn(move || {
         runtime.block_on(async move {
-            tokio::spawn(signals.forward(inputs, Input::Reload, Input::Stop));
+            tokio::spawn(signals.forward(inputs, || Input::Reload, || Input::Stop));
             if let Err(error) = http::serve(listener, http::pages(status, counters)).await {
                 warn!("listen: {error}: /metrics and /healthz are gone; enforcement goes on");
             }
@@ -63,6 +64,7 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     let names: Vec<&str> = config.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     info!(listen = %config.listen, "{} on {}", if config.enforce { "enforcing" } else { "monitoring" }, names.join(", "));
     drop(programs);
+    ready::tell();
     controller.run(&received);
     Ok(())
 }
@@ -86,9 +88,9 @@ fn control(config: &Config, handler: Handler, runtime: &Runtime) -> Option<serve
 }
 
 /// Knows redirected connections, as the kernel keeps them.
-fn handler(config: &Config, status: Shared) -> Result<Handler, Fault> {
+fn handler(config: &Config, status: Shared, inputs: Sender<Input>) -> Result<Handler, Fault> {
     let flows = Flows::pinned(&Pins::below(&config.pin)?);
-    Ok(Handler::new(status, move |subscriber| match &flows {
+    Ok(Handler::new(status, inputs, move |subscriber| match &flows {
         Ok(flows) => flows.find(subscriber),
         Err(fault) => Err(fault.clone()),
     }))

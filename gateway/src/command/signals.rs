@@ -21,12 +21,17 @@ impl Signals {
     }
 
     /// Hands them on: SIGHUP as `reload`, SIGTERM and SIGINT as `stop`.
-    pub(super) async fn forward<T: Copy>(mut self, inputs: Sender<T>, reload: T, stop: T) {
+    pub(super) async fn forward<T>(
+        mut self,
+        inputs: Sender<T>,
+        reload: impl Fn() -> T,
+        stop: impl Fn() -> T,
+    ) {
         loop {
             let input = tokio::select! {
-                _ = self.hangup.recv() => reload,
-                _ = self.terminate.recv() => stop,
-                _ = self.interrupt.recv() => stop,
+                _ = self.hangup.recv() => reload(),
+                _ = self.terminate.recv() => stop(),
+                _ = self.interrupt.recv() => stop(),
             };
             if inputs.send(input).is_err() {
                 return;

@@ -8,15 +8,19 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may take that the controller has at hand.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The controller's answer, or the error that it answers with.
-pub fn ask<T: DeserializeOwned>(control: &Path, request: &Request) -> Result<Result<T, String>, Fault> {
+pub fn ask<T: DeserializeOwned>(
+    control: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<Result<T, String>, Fault> {
     let exchange = || {
         let mut stream = UnixStream::connect(control)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
         stream.write_all(line.as_bytes())?;
@@ -30,6 +34,12 @@ pub fn ask<T: DeserializeOwned>(control: &Path, request: &Request) -> Result<Res
         ErrorKind::PermissionDenied => {
             Fault::new("control", control.display(), error, "be root, or in the group gate25")
         }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Fault::new(
+            "control",
+            control.display(),
+            format!("no answer in {} s", patience.as_secs()),
+            "the controller is busy or stopped; its log may tell",
+        ),
         _ => Fault::new(
             "control",
             control.display(),

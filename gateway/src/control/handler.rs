@@ -1,7 +1,8 @@
 //! What the controller answers on its control socket.
 
 use super::references::{Ends, Reference, References};
-use super::{Answer, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use super::{Answer, FORBIDDEN, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use crate::controller::Input;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Connection;
 use crate::status::Shared;
@@ -9,9 +10,15 @@ use gate25_common::abi::NO_ZONE;
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::{info, warn};
+
+/// How long an answer may wait for the controller's loop, which a large policy keeps busy for seconds.
+pub const LOOP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lines a second that notices may write to the log.
 const LINES: u64 = 50;
@@ -19,9 +26,10 @@ const LINES: u64 = 50;
 /// Finds a redirected connection by the subscriber's address and port.
 type Find = dyn Fn(SocketAddr) -> Result<Option<Connection>, Fault> + Send + Sync;
 
-/// Answers requests. Never waits for the controller's loop.
+/// Answers requests. Only those to change something wait for the controller's loop, and nobody else waits with them.
 pub struct Handler {
     status: Shared,
+    inputs: Sender<Input>,
     find: Box<Find>,
     given: Mutex<Given>,
     has_warned: AtomicBool,
@@ -34,20 +42,51 @@ struct Given {
 }
 
 impl Handler {
-    /// Names zones and rules as `status` has them.
+    /// Names zones and rules as `status` has them; `inputs` are those of the controller's loop.
     pub fn new(
         status: Shared,
+        inputs: Sender<Input>,
         find: impl Fn(SocketAddr) -> Result<Option<Connection>, Fault> + Send + Sync + 'static,
     ) -> Self {
-        Self { status, find: Box::new(find), given: Mutex::default(), has_warned: AtomicBool::new(false) }
+        Self {
+            status,
+            inputs,
+            find: Box::new(find),
+            given: Mutex::default(),
+            has_warned: AtomicBool::new(false),
+        }
     }
 
-    /// Answers one line, without its newline.
-    pub fn answer(&self, line: &[u8]) -> Answer {
-        match serde_json::from_slice(line) {
-            Ok(Request::Notice { subscriber, port }) => self.notice(SocketAddr::new(subscriber, port)),
-            Ok(Request::Reference(reference)) => self.reference(&reference),
-            Err(error) => Answer::error(format!("unknown request: {error}")),
+    /// Answers one line, without its newline, that a process of this user sent.
+    pub async fn answer(&self, line: &[u8], user: u32) -> Answer {
+        let request = match serde_json::from_slice::<Request>(line) {
+            Ok(request) => request,
+            Err(error) => return Answer::error(format!("unknown request: {error}")),
+        };
+        if request.is_change() && user != 0 && user != rustix::process::geteuid().as_raw() {
+            warn!(user, "control: a request to change something was refused");
+            return Answer::error(FORBIDDEN);
+        }
+        match request {
+            Request::Notice { subscriber, port } => self.notice(SocketAddr::new(subscriber, port)),
+            Request::Reference(reference) => self.reference(&reference),
+            Request::Reload { trust_clock } => self
+                .in_loop(|reply| Input::Asked { trust_clock, reply })
+                .await
+                .map_or_else(Answer::error, Answer::Reload),
+        }
+    }
+
+    /// Has the controller's loop do something, and awaits what comes of it.
+    async fn in_loop<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, String> {
+        let (reply, outcome) = oneshot::channel();
+        let ended = || "the controller ends".to_owned();
+        self.inputs.send(input(reply)).map_err(|_| ended())?;
+        match timeout(LOOP_PATIENCE, outcome).await {
+            Ok(outcome) => outcome.map_err(|_| ended()),
+            Err(_) => {
+                Err(format!("no outcome in {} s; the controller's log will have it", LOOP_PATIENCE.as_secs()))
+            }
         }
     }
 
@@ -156,12 +195,14 @@ impl Cap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Reload;
     use crate::status::Installed;
     use crate::tables::Rule;
     use gate25_common::abi::NO_RULE;
     use gate25_common::verdict::{Action, Reason, RuleKind};
     use std::collections::HashMap;
     use std::sync::Arc;
+    use std::sync::mpsc::channel;
 
     /// A handler that knows one connection from 203.0.113.9 port 40001.
     fn handler(zone: u32, rule: u64) -> Handler {
@@ -178,10 +219,68 @@ mod tests {
             rule,
         };
         let known = "203.0.113.9:40001".parse().unwrap();
-        Handler::new(status, move |subscriber| Ok((subscriber == known).then_some(connection)))
+        Handler::new(status, channel().0, move |subscriber| Ok((subscriber == known).then_some(connection)))
     }
 
     const ASK: &[u8] = br#"{"notice":{"subscriber":"203.0.113.9","port":40001}}"#;
+
+    fn waiting<T>(future: impl Future<Output = T>) -> T {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(future)
+    }
+
+    /// To somebody who may only ask.
+    fn answer(handler: &Handler, line: &[u8]) -> Answer {
+        waiting(handler.answer(line, NOBODY))
+    }
+
+    const NOBODY: u32 = 65_534;
+    const RELOAD: &[u8] = br#"{"reload":{"trust_clock":true}}"#;
+
+    #[test]
+    fn a_change_is_for_root_and_comes_with_its_outcome() {
+        let (inputs, received) = channel();
+        let handler = Handler::new(Shared::default(), inputs, |_| Ok(None));
+        assert_eq!(error(&answer(&handler, RELOAD)), FORBIDDEN);
+        assert!(received.try_recv().is_err(), "refused, and done all the same");
+        let reload = Reload {
+            is_in_force: true,
+            digest: "d".into(),
+            generation: 7,
+            zones: 1,
+            rules: 2,
+            prefixes: 3,
+            warnings: Vec::new(),
+            problems: Vec::new(),
+        };
+        let outcome = reload.clone();
+        let (answer, other) = waiting(async {
+            let asked = handler.answer(RELOAD, 0);
+            let controller = async {
+                // Asked by somebody else while that one waits.
+                let other = handler.answer(ASK, NOBODY).await;
+                let Ok(Input::Asked { trust_clock: true, reply }) = received.try_recv() else {
+                    panic!("not asked")
+                };
+                reply.send(outcome).unwrap();
+                other
+            };
+            tokio::join!(asked, controller)
+        });
+        assert_eq!(answer, Answer::Reload(reload));
+        assert_eq!(error(&other), UNKNOWN_CONNECTION);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_an_outcome() {
+        let (inputs, received) = channel();
+        let handler = Handler::new(Shared::default(), inputs, |_| Ok(None));
+        let late = waiting(handler.answer(RELOAD, 0));
+        assert!(error(&late).starts_with("no outcome in 60 s"), "{late:?}");
+        drop(received);
+        assert_eq!(error(&waiting(handler.answer(RELOAD, 0))), "the controller ends");
+    }
 
     fn error(answer: &Answer) -> &str {
         match answer {
@@ -193,12 +292,12 @@ mod tests {
     #[test]
     fn a_reference_leads_back_to_its_connection() {
         let handler = handler(3, 7);
-        let Answer::Notice(notice) = handler.answer(ASK) else { panic!("no notice") };
+        let Answer::Notice(notice) = answer(&handler, ASK) else { panic!("no notice") };
         assert_eq!((notice.zone.as_deref(), notice.rule.as_deref()), (Some("west"), Some("campus")));
         assert_eq!((&*notice.reason, notice.remote), ("expired", "192.0.2.200".parse().unwrap()));
-        assert_eq!(handler.answer(ASK), Answer::Notice(notice.clone()), "asked again");
+        assert_eq!(answer(&handler, ASK), Answer::Notice(notice.clone()), "asked again");
         let ask = format!("{{\"reference\":\"{}\"}}", notice.reference.to_lowercase());
-        let Answer::Record(record) = handler.answer(ask.as_bytes()) else { panic!("no record") };
+        let Answer::Record(record) = answer(&handler, ask.as_bytes()) else { panic!("no record") };
         assert_eq!((record.subscriber, record.subscriber_port), ("203.0.113.9".parse().unwrap(), 40001));
         assert_eq!((record.reference, record.remote), (notice.reference, notice.remote));
         assert_eq!((record.zone, record.rule), (notice.zone, notice.rule));
@@ -207,7 +306,7 @@ mod tests {
 
     #[test]
     fn no_zone_and_no_rule_have_no_name() {
-        let Answer::Notice(notice) = handler(NO_ZONE, NO_RULE).answer(ASK) else { panic!("no notice") };
+        let Answer::Notice(notice) = answer(&handler(NO_ZONE, NO_RULE), ASK) else { panic!("no notice") };
         assert_eq!((notice.zone, notice.rule), (None, None));
     }
 
@@ -215,16 +314,17 @@ mod tests {
     fn what_is_not_known() {
         let handler = handler(3, 7);
         let other = br#"{"notice":{"subscriber":"203.0.113.9","port":40002}}"#;
-        assert_eq!(error(&handler.answer(other)), UNKNOWN_CONNECTION);
+        assert_eq!(error(&answer(&handler, other)), UNKNOWN_CONNECTION);
         for reference in ["00000000", "nonsense", ""] {
             let ask = format!("{{\"reference\":\"{reference}\"}}");
-            assert_eq!(error(&handler.answer(ask.as_bytes())), UNKNOWN_REFERENCE, "{reference}");
+            assert_eq!(error(&answer(&handler, ask.as_bytes())), UNKNOWN_REFERENCE, "{reference}");
         }
         for line in [&b""[..], b"{", b"{}", b"[]", b"\xff\xfe", b"{\"notice\":{}}", b"{\"sudo\":1}"] {
-            assert!(error(&handler.answer(line)).starts_with("unknown request"), "{line:?}");
+            assert!(error(&answer(&handler, line)).starts_with("unknown request"), "{line:?}");
         }
-        let broken = Handler::new(Shared::default(), |_| Err(Fault::kernel("flows", "no such map")));
-        assert_eq!(error(&broken.answer(ASK)), UNKNOWN_CONNECTION);
+        let broken =
+            Handler::new(Shared::default(), channel().0, |_| Err(Fault::kernel("flows", "no such map")));
+        assert_eq!(error(&answer(&broken, ASK)), UNKNOWN_CONNECTION);
     }
 
     #[test]

@@ -125,6 +125,7 @@ pub async fn serve(listener: UnixListener, handler: Arc<Handler>) -> io::Result<
 }
 
 async fn converse(stream: tokio::net::UnixStream, handler: &Handler) -> io::Result<()> {
+    let user = stream.peer_cred()?.uid();
     let mut stream = BufReader::new(stream);
     let mut request = Vec::new();
     loop {
@@ -139,7 +140,7 @@ async fn converse(stream: tokio::net::UnixStream, handler: &Handler) -> io::Resu
         let answer = if is_too_long {
             Answer::error(format!("a request of more than {MAX_REQUEST} octets"))
         } else {
-            handler.answer(whole.unwrap_or(&request))
+            handler.answer(whole.unwrap_or(&request), user).await
         };
         timeout(PATIENCE, stream.write_all(&line(&answer))).await??;
         if is_too_long {
@@ -166,7 +167,7 @@ mod tests {
         runtime.block_on(async {
             let begin = tokio::time::Instant::now();
             let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
-            let handler = Handler::new(Shared::default(), |_| Ok(None));
+            let handler = Handler::new(Shared::default(), std::sync::mpsc::channel().0, |_| Ok(None));
             let error = converse(ours, &handler).await.unwrap_err();
             assert_eq!((error.kind(), begin.elapsed()), (ErrorKind::TimedOut, IDLE));
         });

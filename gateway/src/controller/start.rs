@@ -1,6 +1,7 @@
 //! How a controller starts: whatever can be known to fail is looked at before anything changes, and whatever fails all the
 //! same is taken back.
 
+use super::kept::Found;
 use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
@@ -15,8 +16,8 @@ use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::policy::{Loaded, Policy};
 use crate::probe::Prober;
+use crate::state::State;
 use crate::status::Shared;
-use crate::watch::Watch;
 use aya::Ebpf;
 use gate25_common::verdict::Direction;
 use jiff::Timestamp;
@@ -36,12 +37,12 @@ impl Controller {
     /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
     pub fn start(config: Config, around: Around, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
         let pins = Pins::below(&config.pin)?;
-        let (loaded, watch) = Watch::load(&config.policy, &[]);
-        let Loaded { policy, warnings } = loaded.map_err(Failure::Policy)?;
-        warn_of(&warnings);
+        let state = State::read(&config.state, &config.policy);
+        let found = Found::load(&config, &state)?;
+        warn_of(&found.loaded.warnings);
         let before = pins.list();
         let lock = pins.lock()?;
-        let started = Self::enforce(&config, &pins, lock, (policy, watch), around, log);
+        let started = Self::enforce(&config, &pins, lock, (found, state), around, log);
         if started.is_err() {
             pins.restore(&before);
         }
@@ -52,7 +53,7 @@ impl Controller {
         config: &Config,
         pins: &Pins,
         lock: Lock,
-        (policy, watch): (Policy, Watch),
+        (Found { loaded: Loaded { policy, kept, .. }, watch, since }, state): (Found, State),
         Around { status, events, prober }: Around,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
@@ -85,13 +86,19 @@ impl Controller {
             status,
             events,
             targets: Targets::new(prober),
+            state,
+            seen: clock::now(),
             compiled: clock::now(),
+            held_back: Vec::new(),
             next_change: None,
             not_before: Instant::now(),
         };
         controller.name_gateways();
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
-        controller.put_into_force(&policy, Some(Timestamp::now()))?;
+        let clock = controller.state.clock(clock::now(), &policy.digest);
+        controller.put_into_force(&policy, clock, Some(Timestamp::now()))?;
+        controller.state.keep(&kept, &policy.digest);
+        controller.tell_kept(&policy, since);
         controller.policy = policy;
         if let Err(fault) = controller.attach(&mut programs, &replaced, pins) {
             // What an earlier controller left in force is in force again.

@@ -21,7 +21,7 @@ use gate25_common::parse::SMTP;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use rules::{active, names};
-pub use rules::{next_change, rule_number};
+pub use rules::{held_back, next_change, rule_number};
 use std::net::IpAddr;
 
 /// Cells that a policy may need; one that needs more pairs too many listed subscribers with too many destinations.
@@ -33,20 +33,37 @@ pub const MAX_STEPS: usize = 1 << 27;
 /// Prefixes of one kind and family that a policy may have.
 pub const MAX_PREFIXES: usize = 1 << 22;
 
-/// The two clocks read together: dates are of the wall, the program checks the boot clock.
+/// The clocks read together: dates are of the wall, the program checks the boot clock.
+///
+/// Where the wall clock was set back, a date is taken so that nothing opens again: an exception begins by the wall clock
+/// and ends by the newest time seen, a block begins by the newest time seen and ends by the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     /// Wall clock.
     pub wall: Timestamp,
     /// `CLOCK_BOOTTIME`, nanoseconds.
     pub boot: u64,
+    /// The newest that the wall clock ever was: `wall`, unless that was set back.
+    pub newest: Timestamp,
 }
 
 impl Clock {
+    /// A wall clock that was never set back.
+    #[must_use]
+    pub const fn new(wall: Timestamp, boot: u64) -> Self {
+        Self { wall, boot, newest: wall }
+    }
+
     /// A clock that stands at `wall`.
     #[must_use]
     pub const fn standing_at(wall: Timestamp) -> Self {
-        Self { wall, boot: 0 }
+        Self::new(wall, 0)
+    }
+
+    /// The same, where `seen` was seen before.
+    #[must_use]
+    pub fn having_seen(self, seen: Timestamp) -> Self {
+        Self { newest: self.newest.max(seen), ..self }
     }
 
     /// The boot clock's reading at a wall instant; one that never comes in 500 years is [`FOREVER`].
@@ -87,7 +104,7 @@ pub fn compile(
     enforce: bool,
     slot_of: impl Fn(usize) -> u32,
 ) -> Result<Tables, TooLarge> {
-    let rules = active(policy, clock.wall);
+    let rules = active(policy, clock);
     let mut tables = Tables { rules: names(policy), suspects: policy.suspects, ..Tables::default() };
     let mode = |zone: usize| if enforce { policy.zones[zone].mode } else { Mode::Monitor };
     let return_path = |zone: usize| match policy.zones[zone].return_path {

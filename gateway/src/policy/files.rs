@@ -1,19 +1,20 @@
 //! The files of a policy: which there are, what is in them, and the lists they name.
 
+use super::kept::{Kept, place};
 use super::problem::{Fault, Position, Problem, Report, Why};
 use super::validate::{self, Source, prefix};
 use super::{Policy, yaml};
 use ipnetwork::IpNetwork;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The most octets of one file that are read.
-const MAX_FILE: u64 = 64 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 /// A valid policy and what to say about it all the same.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// What does not stop it.
     pub warnings: Vec<Problem>,
+    /// What it was made of.
+    pub kept: Kept,
 }
 
 /// Why there is no policy.
@@ -33,16 +36,32 @@ pub struct Refused {
     pub warnings: Vec<Problem>,
     /// Every file that was read or could not be, the policy's own first: a change of any can mend the policy.
     pub sources: Vec<PathBuf>,
+    /// Nothing is known to be wrong with the policy: it cannot be read. A list that is not there is a mistake of the
+    /// policy that names it.
+    pub is_unreadable: bool,
 }
 
 /// Reads and checks a policy: one file, or a directory whose `*.yaml` and `*.yml` files are merged in name order.
 pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    load_from(path, None)
+}
+
+/// Checks a policy whose files were kept, as if they were in their places.
+pub fn load_kept(kept: &Kept) -> Result<Loaded, Refused> {
+    load_from(&kept.policy, Some(kept))
+}
+
+fn load_from(path: &Path, kept: Option<&Kept>) -> Result<Loaded, Refused> {
     let mut report = Report::default();
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs { kept, ..Inputs::default() };
     let mut files = Vec::new();
     let mut complete = true;
     for file in list(path, &mut inputs, &mut report) {
-        let read = slurp(&file).map_err(|fault| *fault).and_then(|text| Ok((yaml::parse(&text)?, text)));
+        let read = inputs.slurp(&file).map_err(|unread| {
+            inputs.unreadable += usize::from(unread.error.is_some());
+            unread.fault
+        });
+        let read = read.and_then(|text| Ok((yaml::parse(&text)?, text)));
         inputs.add(&file);
         match read {
             Ok((root, text)) => files.push(Source::read(file, text, root, &mut report)),
@@ -54,11 +73,12 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
     }
     complete &= !report.is_refused() || !files.is_empty();
     let mut policy = validate::validate(&files, complete, &mut inputs, &mut report);
-    let Inputs { sources, hasher, .. } = inputs;
+    let Inputs { sources, hasher, files: lists, unreadable, .. } = inputs;
     let refused = report.is_refused();
+    let is_unreadable = unreadable > 0 && unreadable == report.refusals();
     let (problems, warnings) = report.finish(path, &sources);
     if refused {
-        return Err(Refused { problems, warnings, sources });
+        return Err(Refused { problems, warnings, sources, is_unreadable });
     }
     policy.digest = hasher
         .finalize()
@@ -67,7 +87,8 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
         .filter_map(|half| char::from_digit(half.into(), 16))
         .collect();
     policy.sources = sources;
-    Ok(Loaded { policy, warnings })
+    let files = files.into_iter().map(|source| (place(&source.path), source.octets)).chain(lists).collect();
+    Ok(Loaded { policy, warnings, kept: Kept { policy: place(path), files } })
 }
 
 /// Whether a file of a policy directory belongs to the policy, by its name.
@@ -79,24 +100,26 @@ pub fn is_policy(name: &OsStr) -> bool {
 
 /// The policy files at `path`, which is a file itself or a directory.
 fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
-    if !path.is_dir() {
+    let is_folder = inputs.kept.map_or_else(|| path.is_dir(), Kept::is_folder);
+    if !is_folder {
         return vec![path.to_owned()];
     }
     inputs.add(path);
-    let names = fs::read_dir(path).and_then(|entries| {
-        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
-    });
-    let mut names = match names {
+    let mut names = match inputs.kept.map_or_else(|| names(path), |kept| Ok(kept.names())) {
         Ok(names) => names,
         Err(error) => {
+            inputs.unreadable += 1;
             report.refuse(path, whole_file(path, unreadable(path, &error)));
             return Vec::new();
         }
     };
     names.retain(|name| is_policy(name));
     names.sort();
-    let files: Vec<PathBuf> =
-        names.iter().map(|name| path.join(name)).filter(|file| !file.is_dir()).collect();
+    let files: Vec<PathBuf> = names
+        .iter()
+        .map(|name| path.join(name))
+        .filter(|file| inputs.kept.is_some() || !file.is_dir())
+        .collect();
     if files.is_empty() {
         let why = Why::new("is a directory without *.yaml or *.yml files", "put a policy file into it");
         report.refuse(path, whole_file(path, why));
@@ -104,16 +127,38 @@ fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
     files
 }
 
+fn names(folder: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+}
+
 /// What a policy is made of, as it is read: the order of `sources` is that of the digest.
 #[derive(Default)]
-pub(super) struct Inputs {
+pub(super) struct Inputs<'a> {
+    /// Where files are read from, if not from the disk.
+    kept: Option<&'a Kept>,
+    /// The lists that were read.
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// How many files the system did not let us read.
+    unreadable: usize,
     sources: Vec<PathBuf>,
     hasher: Sha256,
     digested: usize,
     lists: HashMap<PathBuf, Option<Rc<[IpNetwork]>>>,
 }
 
-impl Inputs {
+impl Inputs<'_> {
+    fn slurp(&self, file: &Path) -> Result<Vec<u8>, Box<Unread>> {
+        match self.kept {
+            None => slurp(file),
+            Some(kept) => kept.files.get(&place(file)).cloned().ok_or_else(|| {
+                Box::new(Unread {
+                    fault: whole_file(file, Why::new("was not kept", "make the file readable")),
+                    error: None,
+                })
+            }),
+        }
+    }
+
     fn add(&mut self, file: &Path) {
         if !self.sources.iter().any(|source| source == file) {
             self.sources.push(file.to_owned());
@@ -136,13 +181,16 @@ impl Inputs {
             return list.clone();
         }
         self.add(file);
-        let list = match slurp(file) {
+        let list = match self.slurp(file) {
             Ok(octets) => {
                 self.digest(&octets);
-                prefixes(file, &octets, report)
+                let list = prefixes(file, &octets, report);
+                self.files.insert(place(file), octets);
+                list
             }
-            Err(fault) => {
-                report.refuse(file, *fault);
+            Err(unread) => {
+                self.unreadable += usize::from(unread.error.is_some_and(|kind| kind != ErrorKind::NotFound));
+                report.refuse(file, unread.fault);
                 None
             }
         };
@@ -177,8 +225,15 @@ fn prefixes(file: &Path, octets: &[u8], report: &mut Report) -> Option<Rc<[IpNet
     sound.then(|| list.into())
 }
 
+/// A file that cannot be used.
+struct Unread {
+    fault: Fault,
+    /// What the system said, where it is the system that did not let us read.
+    error: Option<ErrorKind>,
+}
+
 /// A regular file's octets. Nothing else is opened: reading a FIFO would wait, a device might never end.
-fn slurp(path: &Path) -> Result<Vec<u8>, Box<Fault>> {
+fn slurp(path: &Path) -> Result<Vec<u8>, Box<Unread>> {
     let read = || -> io::Result<Result<Vec<u8>, Why>> {
         let metadata = fs::metadata(path)?;
         if metadata.is_dir() {
@@ -195,8 +250,11 @@ fn slurp(path: &Path) -> Result<Vec<u8>, Box<Fault>> {
         }
         Ok(Ok(octets))
     };
-    let octets = read().unwrap_or_else(|error| Err(unreadable(path, &error)));
-    octets.map_err(|why| Box::new(whole_file(path, why)))
+    let unread = |why, error| Box::new(Unread { fault: whole_file(path, why), error });
+    match read() {
+        Ok(octets) => octets.map_err(|why| unread(why, None)),
+        Err(error) => Err(unread(unreadable(path, &error), Some(error.kind()))),
+    }
 }
 
 fn whole_file(path: &Path, why: Why) -> Fault {

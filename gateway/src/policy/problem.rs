@@ -170,6 +170,12 @@ impl Report {
         !self.problems.is_empty()
     }
 
+    /// How many faults were found for which the policy is refused.
+    #[must_use]
+    pub fn refusals(&self) -> usize {
+        self.problems.len() + self.more_problems
+    }
+
     /// Problems and warnings, in the order of `sources` and then of lines; what was only counted is said in a last
     /// one at the start of `policy`.
     #[must_use]

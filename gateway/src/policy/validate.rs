@@ -28,8 +28,8 @@ pub const MAX_RULES: usize = 131_072;
 
 /// One policy file, read.
 pub(super) struct Source {
-    path: PathBuf,
-    octets: Vec<u8>,
+    pub(super) path: PathBuf,
+    pub(super) octets: Vec<u8>,
     root: Node,
     document: Document,
     refused: reader::Places,

@@ -258,7 +258,7 @@ fn exceptions_are_half_open() {
     let [from, until] =
         ["2004-07-01T00:00:00Z", "2004-07-28T07:00:00Z"].map(|text| text.parse::<Timestamp>().expect("one"));
     let frame = between("203.0.113.7", "198.51.100.1", &answer());
-    let tables = |wall| Host::new(&policy, Clock { wall, boot: 5_000_000_000 }, Unmanaged::Pass, true);
+    let tables = |wall| Host::new(&policy, Clock::new(wall, 5_000_000_000), Unmanaged::Pass, true);
     let reason = |host: &Host, boot| host.verdict(Direction::Return, &frame, boot).reason;
     let nanosecond = SignedDuration::from_nanos(1);
     for (wall, expected) in
@@ -272,9 +272,8 @@ fn exceptions_are_half_open() {
     // The program, by the boot clock: one that ended in the last second, and one that ends an hour later.
     for (seconds, expect) in [(-1, drop(Expired, "w").naming("e")), (3_600, exception("w", "e"))] {
         let now = clock::now();
-        let then = Clock { wall: until - SignedDuration::from_secs(seconds), boot: now.boot };
-        let installed =
-            Clock { wall: then.wall - SignedDuration::from_secs(2), boot: now.boot - 2_000_000_000 };
+        let then = Clock::new(until - SignedDuration::from_secs(seconds), now.boot);
+        let installed = Clock::new(then.wall - SignedDuration::from_secs(2), now.boot - 2_000_000_000);
         Bench::of(&policy, installed, Unmanaged::Pass, true).check([back(
             "e",
             frame.clone(),

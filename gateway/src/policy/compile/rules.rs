@@ -1,6 +1,7 @@
-//! The rules of a policy as they are at an instant.
+//! The rules of a policy as they are at an instant, by the clocks' two opinions of it (see [`Clock`]).
 
-use super::super::{Policy, Scope};
+use super::super::{Block, Exception, Policy, Scope};
+use super::Clock;
 use crate::tables::Rule;
 use gate25_common::verdict::RuleKind;
 use ipnetwork::IpNetwork;
@@ -30,12 +31,47 @@ pub fn rule_number(kind: RuleKind, id: &str) -> u64 {
     digest.first_chunk().map_or(1, |octets| u64::from_be_bytes(*octets).max(1))
 }
 
-/// The next instant after `at` at which any rule begins or ends.
+/// What the wall clock must reach for any rule to begin or end.
 #[must_use]
-pub fn next_change(policy: &Policy, at: Timestamp) -> Option<Timestamp> {
-    let exceptions = policy.exceptions.iter().flat_map(|exception| [exception.from, exception.until]);
-    let blocks = policy.blocks.iter().flat_map(|block| [block.from, block.until]);
-    exceptions.chain(blocks).flatten().filter(|instant| *instant > at).min()
+pub fn next_change(policy: &Policy, clock: Clock) -> Option<Timestamp> {
+    let Clock { wall, newest, .. } = clock;
+    let exceptions =
+        policy.exceptions.iter().map(|exception| (exception.from, wall, exception.until, newest));
+    let blocks = policy.blocks.iter().map(|block| (block.from, newest, block.until, wall));
+    let coming = |instant: Option<Timestamp>, now| instant.filter(|instant| *instant > now);
+    exceptions
+        .chain(blocks)
+        .flat_map(|(from, begins_by, until, ends_by)| [coming(from, begins_by), coming(until, ends_by)])
+        .flatten()
+        .min()
+}
+
+/// The rules that are other than the wall clock alone would have them, by id: exceptions that stay ended, and blocks that
+/// stay begun.
+#[must_use]
+pub fn held_back(policy: &Policy, clock: Clock) -> Vec<&str> {
+    let alone = Clock::new(clock.wall, clock.boot);
+    let exceptions = policy.exceptions.iter().filter(|exception| {
+        begun(exception.from, clock.wall) && has_ended(exception, clock) != has_ended(exception, alone)
+    });
+    let blocks = policy.blocks.iter().filter(|block| holds(block, clock) != holds(block, alone));
+    exceptions.map(|exception| &*exception.id).chain(blocks.map(|block| &*block.id)).collect()
+}
+
+fn begun(from: Option<Timestamp>, now: Timestamp) -> bool {
+    from.is_none_or(|from| from <= now)
+}
+
+fn ended(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_some_and(|until| until <= now)
+}
+
+fn has_ended(exception: &Exception, clock: Clock) -> bool {
+    ended(exception.until, clock.newest)
+}
+
+fn holds(block: &Block, clock: Clock) -> bool {
+    begun(block.from, clock.newest) && !ended(block.until, clock.wall)
 }
 
 fn listed(scope: &Scope<IpNetwork>) -> Option<&[IpNetwork]> {
@@ -45,10 +81,8 @@ fn listed(scope: &Scope<IpNetwork>) -> Option<&[IpNetwork]> {
     }
 }
 
-/// The rules that say something at `at`, in the order of their ids: relays, exceptions that have begun, blocks that hold.
-pub(super) fn active(policy: &Policy, at: Timestamp) -> Vec<Active<'_>> {
-    let begun = |from: Option<Timestamp>| from.is_none_or(|from| from <= at);
-    let ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= at);
+/// The rules that say something then, in the order of their ids: relays, exceptions that have begun, blocks that hold.
+pub(super) fn active(policy: &Policy, clock: Clock) -> Vec<Active<'_>> {
     let mut rules = Vec::new();
     for relay in &policy.relays {
         let rule = Active {
@@ -63,20 +97,25 @@ pub(super) fn active(policy: &Policy, at: Timestamp) -> Vec<Active<'_>> {
         };
         rules.push((&relay.id, rule));
     }
-    for exception in policy.exceptions.iter().filter(|exception| begun(exception.from)) {
+    // What has been seen to end has begun, too, whatever the wall clock says now.
+    let exceptions = policy
+        .exceptions
+        .iter()
+        .filter(|exception| begun(exception.from, clock.wall) || has_ended(exception, clock));
+    for exception in exceptions {
         let rule = Active {
             kind: RuleKind::Exception,
             number: rule_number(RuleKind::Exception, &exception.id),
             zones: &exception.zones,
             subscribers: listed(&exception.subscribers),
             destinations: listed(&exception.destinations),
-            ended: ended(exception.until),
+            ended: has_ended(exception, clock),
             until: exception.until,
             limit: exception.limit,
         };
         rules.push((&exception.id, rule));
     }
-    for block in policy.blocks.iter().filter(|block| begun(block.from) && !ended(block.until)) {
+    for block in policy.blocks.iter().filter(|block| holds(block, clock)) {
         let rule = Active {
             kind: RuleKind::Block,
             number: rule_number(RuleKind::Block, &block.id),

@@ -1,0 +1,70 @@
+//! A new policy: taken whole, or refused whole.
+
+use super::{Controller, warn_of};
+use crate::clock;
+use crate::control::Reload;
+use crate::policy::{Loaded, Refused};
+use crate::watch::Watch;
+use jiff::Timestamp;
+use tracing::error;
+
+impl Controller {
+    /// Takes what is at the policy's path now, or keeps what is in force. With `trust_clock` it takes the wall clock for the
+    /// newest time there was.
+    pub(super) fn reload(&mut self, why: &str, trust_clock: bool) -> Reload {
+        let (loaded, watch) = Watch::load(&self.config.policy, &self.policy.sources);
+        self.watch = watch;
+        let (problems, warnings) = match loaded {
+            Ok(Loaded { policy, warnings, kept }) => {
+                warn_of(&warnings);
+                let now = clock::now();
+                let now = if trust_clock { now } else { self.state.clock(now, &policy.digest) };
+                let result = self.put_into_force(&policy, now, Some(Timestamp::now()));
+                if result.is_ok() {
+                    self.state.keep(&kept, &policy.digest);
+                    self.policy = policy;
+                    self.retire();
+                    self.follow_targets();
+                }
+                (result.err().into_iter().map(|error| error.to_string()).collect(), warnings)
+            }
+            Err(Refused { problems, warnings, .. }) => {
+                (problems.iter().map(ToString::to_string).collect::<Vec<_>>(), warnings)
+            }
+        };
+        if problems.is_empty() {
+            let mut status = self.status.lock();
+            status.reloads_done += 1;
+            status.kept_since = None;
+            drop(status);
+            let trusted = if trust_clock { ", and the wall clock is trusted" } else { "" };
+            self.events.policy(None, &format!("{why}: the policy is in force{trusted}"));
+        } else {
+            for problem in &problems {
+                error!("{problem}");
+            }
+            error!("{why}: the new policy is refused, the last good one stays in force");
+            self.events.policy(None, &format!("{why}: the policy is refused"));
+            self.status.lock().reloads_refused += 1;
+        }
+        self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
+    }
+
+    fn outcome(&self, problems: Vec<String>, warnings: Vec<String>) -> Reload {
+        let installed = self.status.lock().installed.clone().unwrap_or_default();
+        let prefixes = |(table, entries, _): &(&str, usize, usize)| {
+            let lists_prefixes = table.starts_with("subscribers") || table.starts_with("destinations");
+            if lists_prefixes { *entries } else { 0 }
+        };
+        Reload {
+            is_in_force: problems.is_empty(),
+            digest: installed.digest.clone(),
+            generation: installed.active.generation(),
+            zones: installed.zones.len(),
+            rules: installed.rules.len(),
+            prefixes: installed.tables.iter().map(prefixes).sum(),
+            warnings,
+            problems,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What is kept across restarts and reboots, in the folder `state`: the files of the last policy in force, for when they
+//! cannot be read, and the newest time seen, for when the clock was set back.
+//!
+//! What cannot be written is said, and tried again; what cannot be read is said, and then as if it were not there.
+//! Neither is a reason not to enforce.
+
+mod archive;
+mod newest;
+
+use crate::datapath::fault::Fault;
+use crate::policy::Kept;
+use crate::policy::compile::Clock;
+use crate::policy::kept::place;
+pub use archive::Archived;
+use jiff::Timestamp;
+use newest::Newest;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// The archive of the policy's files.
+const POLICY: &str = "policy.tar";
+/// The newest time seen.
+const CLOCK: &str = "clock.json";
+/// How old the newest time in the folder may get.
+const REFRESH: Duration = Duration::from_mins(1);
+/// Nothing is written more often.
+const PACE: Duration = Duration::from_secs(1);
+/// The most octets of one file in the folder.
+const MAX_FILE: u64 = 1 << 30;
+
+/// The folder, and what is to be written into it.
+#[derive(Debug)]
+pub struct State {
+    folder: PathBuf,
+    /// Whose state it is. Absolute.
+    policy: PathBuf,
+    newest: Option<Newest>,
+    /// The files of the policy in force, until they are in the folder.
+    unwritten: Option<Vec<u8>>,
+    is_due: bool,
+    /// When writing was tried the last time.
+    tried: Option<Instant>,
+    /// Why it failed.
+    fault: Option<String>,
+}
+
+impl State {
+    /// What that folder holds for the policy at that path.
+    #[must_use]
+    pub fn read(folder: &Path, policy: &Path) -> Self {
+        let policy = place(policy);
+        let newest = read(&folder.join(CLOCK), newest::read).unwrap_or_else(|fault| {
+            warn!("{fault}: the newest time seen is not known, the wall clock is trusted");
+            None
+        });
+        Self {
+            folder: folder.to_owned(),
+            newest: newest.filter(|newest| newest.policy == policy),
+            policy,
+            unwritten: None,
+            is_due: false,
+            tried: None,
+            fault: None,
+        }
+    }
+
+    /// The files of the last policy in force, if it came from the same path.
+    pub fn kept(&self) -> Result<Option<Archived>, Fault> {
+        let archived = read(&self.folder.join(POLICY), archive::read)?;
+        Ok(archived.filter(|archived| archived.kept.policy == self.policy))
+    }
+
+    /// What was kept is of no use.
+    #[must_use]
+    pub fn damaged(&self, cause: &str) -> Fault {
+        damaged(&self.folder.join(POLICY), cause)
+    }
+
+    /// The clocks, with the newest time that was seen while the policy of that digest was in force.
+    #[must_use]
+    pub fn clock(&self, now: Clock, digest: &str) -> Clock {
+        match &self.newest {
+            Some(newest) if newest.digest == digest => now.having_seen(newest.time),
+            _ => now,
+        }
+    }
+
+    /// A policy was put into force, or its dates were worked out again, by those clocks.
+    pub fn installed(&mut self, clock: Clock, digest: &str) {
+        let (policy, digest) = (self.policy.clone(), digest.to_owned());
+        self.newest = Some(Newest { time: clock.newest, policy, digest });
+        self.is_due = true;
+    }
+
+    /// Keeps the files of a policy that was put into force, unless they are kept already.
+    pub fn keep(&mut self, kept: &Kept, digest: &str) {
+        let archive = archive::write(kept, digest).and_then(|octets| match octets.len() as u64 {
+            ..=MAX_FILE => Ok(octets),
+            _ => Err(io::Error::other(format!("more than {} MiB of policy", MAX_FILE >> 20))),
+        });
+        self.unwritten = match archive {
+            Ok(octets) => {
+                let is_there = fs::read(self.folder.join(POLICY)).is_ok_and(|there| there == octets);
+                (!is_there).then_some(octets)
+            }
+            Err(error) => {
+                self.fail(&error.to_string());
+                None
+            }
+        };
+    }
+
+    /// Notes how late it is, and writes what is due.
+    pub fn tick(&mut self, clock: Clock) {
+        if let Some(newest) = &mut self.newest {
+            newest.time = newest.time.max(clock.wall);
+        }
+        let since = self.tried.map_or(Duration::MAX, |tried| tried.elapsed());
+        let is_due = self.is_due || self.unwritten.is_some();
+        if since >= if is_due { PACE } else { REFRESH } {
+            self.write();
+        }
+    }
+
+    /// Writes everything, now.
+    pub fn write(&mut self) {
+        self.tried = Some(Instant::now());
+        let policy = self.unwritten.as_deref().map_or(Ok(()), |octets| put(&self.folder, POLICY, octets));
+        let newest = self
+            .newest
+            .as_ref()
+            .map_or(Ok(()), |newest| put(&self.folder, CLOCK, newest::write(newest)?.as_slice()));
+        if policy.is_ok() {
+            self.unwritten = None;
+        }
+        self.is_due = newest.is_err();
+        match policy.and(newest) {
+            Err(error) => self.fail(&error.to_string()),
+            Ok(()) if self.fault.take().is_some() => {
+                info!("state: {}: can be written again", self.folder.display());
+            }
+            Ok(()) => {}
+        }
+    }
+
+    /// Whether what it is to hold could be written.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.fault.is_none()
+    }
+
+    /// Says so, once.
+    fn fail(&mut self, cause: &str) {
+        if self.fault.as_deref() != Some(cause) {
+            let remedy = "make room there, and let gate25 write; or set `state` to another folder";
+            let fault = Fault::new("state", self.folder.display(), cause, remedy);
+            warn!("{fault}: what was kept before stays, a reboot would find that; enforcement goes on");
+            self.fault = Some(cause.to_owned());
+        }
+    }
+}
+
+/// A file of ours with when it was written; `None` when there is none.
+struct Found {
+    octets: Vec<u8>,
+    written: Timestamp,
+}
+
+/// Reads a file, whatever is there: it may be damaged, somebody else's, or no file at all.
+fn read<T>(path: &Path, parse: impl FnOnce(Found) -> Result<T, String>) -> Result<Option<T>, Fault> {
+    let found = || -> io::Result<Found> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() || metadata.len() > MAX_FILE {
+            return Err(io::Error::other("is no file of gate25"));
+        }
+        let mut octets = Vec::new();
+        File::open(path)?.take(MAX_FILE).read_to_end(&mut octets)?;
+        let written = Timestamp::try_from(metadata.modified()?).unwrap_or_default();
+        Ok(Found { octets, written })
+    };
+    match found() {
+        Ok(found) => parse(found).map(Some).map_err(|cause| damaged(path, &cause)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(Fault::new("state", path.display(), error, "make it readable for gate25, or remove it"))
+        }
+    }
+}
+
+fn damaged(path: &Path, cause: &str) -> Fault {
+    Fault::new(
+        "state",
+        path.display(),
+        format!("is damaged: {cause}"),
+        "gate25 writes it anew with the next policy; or remove it",
+    )
+}
+
+/// Puts a file in place, in one step that a crash or a full disk cannot halve.
+fn put(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+    let new = folder.join(format!(".{name}.new"));
+    let write = || {
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
+        file.write_all(octets)?;
+        file.sync_all()?;
+        fs::rename(&new, folder.join(name))?;
+        File::open(folder)?.sync_all()
+    };
+    write().inspect_err(|_| {
+        // It may be what fills the disk.
+        let _ = fs::remove_file(&new);
+    })
+}
+
+#[cfg(test)]
+mod tests;
