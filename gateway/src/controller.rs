@@ -2,6 +2,7 @@
 
 mod dates;
 mod kept;
+mod mend;
 mod reload;
 mod start;
 mod targets;
@@ -13,9 +14,11 @@ use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
-use crate::datapath::pins::{Lock, Pins};
+use crate::datapath::lock::Lock;
+use crate::datapath::pins::Pins;
 use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
+use crate::datapath::tallies::Tallies;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
@@ -23,7 +26,7 @@ use crate::policy::validate::MAX_RULES;
 use crate::policy::{Policy, Problem, Refused};
 use crate::probe::Probe;
 use crate::state::State;
-use crate::status::{Installed, Interface, Shared};
+use crate::status::{Installed, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
@@ -33,7 +36,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use targets::Targets;
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// What the loop waits for, besides the passing of time.
 #[derive(Debug)]
@@ -77,11 +80,16 @@ pub struct Controller {
     attachments: Vec<Attachment>,
     /// Of the first interfaces, or of none.
     return_paths: Vec<ReturnPath>,
+    /// The policy in force needs them.
+    needs_return: bool,
+    /// There may be some, of this controller or an earlier one.
+    may_have_return: bool,
     flows: Flows,
     /// When this node's addresses, and its redirected connections, are looked at again.
     glance: Instant,
     /// Nobody else works below `pin` meanwhile.
-    _lock: Lock,
+    lock: Lock,
+    tallies: Tallies,
     status: Shared,
     events: Events,
     targets: Targets,
@@ -155,6 +163,7 @@ impl Controller {
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
+            self.mend_pins();
             self.glance = Instant::now() + GLANCE;
         }
         self.mend_targets();
@@ -170,18 +179,20 @@ impl Controller {
     ) -> anyhow::Result<()> {
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
         let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
-        if tables.needs_return {
+        // Tables of which nothing is in force yet know nobody: then the way back has to wait for them.
+        let is_first = self.store.active()?.generation() == 0;
+        if tables.needs_return && !is_first {
             self.open_return_paths()?;
         }
         let redirects = self.targets.redirects(policy, &slots, &tables.targets);
         let usable = targets::usable(&tables.targets, &redirects);
         let targets = std::mem::replace(&mut tables.targets, usable);
         let active = self.store.install(&tables)?;
-        if !tables.needs_return
-            && let Err(fault) = self.close_return_paths()
-        {
-            warn!("{fault}: packets toward subscribers are looked at in vain");
+        if tables.needs_return && is_first {
+            self.open_return_paths()?;
         }
+        self.needs_return = tables.needs_return;
+        self.may_have_return |= tables.needs_return;
         self.compiled = clock;
         self.next_change = next_change(policy, clock);
         self.state.installed(clock, &policy.digest);
@@ -215,32 +226,6 @@ impl Controller {
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
             warn!("{fault}: counters of rules that are gone stay");
         }
-    }
-
-    fn look_at_attachments(&mut self) {
-        let now: Vec<Interface> = self
-            .attachments
-            .iter()
-            .zip(&self.config.interfaces)
-            .map(|(attachment, interface)| {
-                let why = attachment.fault().or_else(|| {
-                    self.return_paths
-                        .iter()
-                        .filter(|path| path.name() == interface.name)
-                        .find_map(ReturnPath::fault)
-                });
-                Interface { name: interface.name.clone(), mode: interface.mode, attached: why.is_none(), why }
-            })
-            .collect();
-        let mut status = self.status.lock();
-        for (before, now) in status.interfaces.iter().zip(&now) {
-            match (&before.why, &now.why) {
-                (None, Some(why)) => error!("not enforcing: {why}"),
-                (Some(_), None) => info!("enforcing again on {}", now.name),
-                _ => {}
-            }
-        }
-        status.interfaces = now;
     }
 }
 

@@ -1,10 +1,14 @@
 //! What XDP program is on an interface.
 
 use crate::{namespace::Namespace, xdp_pass::bpf};
-use anyhow::{Context as _, Result};
-use std::process::Command;
+use anyhow::{Context as _, Result, ensure};
+use std::ffi::CString;
+use std::os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _};
+use std::{path::Path, process::Command};
 
+const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_LINK_DETACH: libc::c_long = 34;
 
 /// The head of `union bpf_attr` for `BPF_PROG_GET_FD_BY_ID`.
 #[repr(C)]
@@ -41,4 +45,26 @@ pub fn on(namespace: &Namespace, interface: &str) -> Result<Option<Attached>> {
 pub fn exists(program: u32) -> bool {
     // SAFETY: there is no address in it.
     unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &ById { program, next: 0, flags: 0 }) }.is_ok()
+}
+
+/// The head of `union bpf_attr` for `BPF_OBJ_GET`.
+#[repr(C)]
+struct Get {
+    path: u64,
+    descriptor: u32,
+    flags: u32,
+}
+
+/// Detaches a pinned link by force, and leaves the pin: what `bpftool link detach` does.
+pub fn force_off(pin: &Path) -> Result<()> {
+    let path = CString::new(pin.as_os_str().as_bytes())?;
+    let get = Get { path: path.as_ptr().addr() as u64, descriptor: 0, flags: 0 };
+    // SAFETY: the path outlives the call.
+    let link = unsafe { bpf(BPF_OBJ_GET, &get) }.with_context(|| pin.display().to_string())?;
+    let detach = link.as_raw_fd();
+    // SAFETY: the kernel reads the descriptor.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw const detach, size_of_val(&detach)) };
+    ensure!(result == 0, "{}: {}", pin.display(), std::io::Error::last_os_error());
+    Ok(())
 }

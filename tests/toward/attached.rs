@@ -68,15 +68,17 @@ fn it_outlives_the_controller_and_ends_with_detach() -> Result<()> {
 }
 
 #[test]
-fn who_takes_it_off_is_noticed() -> Result<()> {
+fn who_takes_it_off_is_noticed_and_it_is_attached_again() -> Result<()> {
     let lab = Lab::new()?;
     let file = policy::write(lab.folder(), &looking())?;
     let gate = Gate::start(&lab, &file)?;
     let pins = Pins::below(&lab.pin())?;
+    let before = on_tcx(&lab)?;
     return_path::detach_all(&pins)?;
-    wait::until(LIMIT, || (gate.health().ok()?.0 == 503).then_some(())).context("still healthy")?;
-    let (_, why) = gate.health()?;
-    ensure!(why.contains("return path"), "{why}");
+    wait::until(LIMIT, || (on_tcx(&lab).ok()? == before).then_some(())).context("still off")?;
+    let said = format!("{INTERFACE}: the return path is attached again");
+    wait::until(LIMIT, || gate.log().contains(&said).then_some(())).context("not told")?;
+    ensure!(gate.health()?.0 == 200 && pins.return_link(INTERFACE).exists());
     Ok(())
 }
 

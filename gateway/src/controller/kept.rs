@@ -2,7 +2,7 @@
 
 use super::{Controller, Failure};
 use crate::config::Config;
-use crate::policy::{Loaded, Policy, Refused, load_kept};
+use crate::policy::{Loaded, Refused, load_kept};
 use crate::state::{Archived, State};
 use crate::watch::Watch;
 use jiff::Timestamp;
@@ -56,10 +56,10 @@ fn last_good(refused: &Refused, state: &State) -> Option<(Loaded, Timestamp)> {
 
 impl Controller {
     /// Says so when the policy in force is not the one at its path.
-    pub(super) fn tell_kept(&mut self, policy: &Policy, since: Option<Timestamp>) {
+    pub(super) fn tell_kept(&mut self, since: Option<Timestamp>) {
         self.status.lock().kept_since = since;
         if let Some(since) = since {
-            let digest = policy.digest.get(..12).unwrap_or_default();
+            let digest = self.policy.digest.get(..12).unwrap_or_default();
             let message = format!(
                 "policy: {}: cannot be read: the last good one is in force, of {since}, digest {digest} (make it \
                  readable: it is taken as soon as it is)",

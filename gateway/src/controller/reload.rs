@@ -3,6 +3,7 @@
 use super::{Controller, warn_of};
 use crate::clock;
 use crate::control::Reload;
+use crate::datapath::tallies::Tally;
 use crate::policy::{Loaded, Refused};
 use crate::watch::Watch;
 use jiff::Timestamp;
@@ -34,7 +35,7 @@ impl Controller {
         };
         if problems.is_empty() {
             let mut status = self.status.lock();
-            status.reloads_done += 1;
+            status.reloads_done = self.tallies.add(Tally::ReloadsDone, 1);
             status.kept_since = None;
             drop(status);
             let trusted = if trust_clock { ", and the wall clock is trusted" } else { "" };
@@ -45,7 +46,7 @@ impl Controller {
             }
             error!("{why}: the new policy is refused, the last good one stays in force");
             self.events.policy(None, &format!("{why}: the policy is refused"));
-            self.status.lock().reloads_refused += 1;
+            self.status.lock().reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
         }
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }

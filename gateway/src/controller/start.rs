@@ -6,12 +6,16 @@ use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
 use crate::config::{Config, Unmanaged};
-use crate::datapath::attach;
+use crate::datapath::adopt;
+use crate::datapath::attach::{self, Attachment};
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
+use crate::datapath::lock::Lock;
 use crate::datapath::object::{self, Options};
-use crate::datapath::pins::{Lock, Pins};
+use crate::datapath::pins::Pins;
+use crate::datapath::return_path::ReturnPath;
+use crate::datapath::tallies::{Tallies, Tally};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::policy::{Loaded, Policy};
@@ -41,7 +45,7 @@ impl Controller {
         let found = Found::load(&config, &state)?;
         warn_of(&found.loaded.warnings);
         let before = pins.list();
-        let lock = pins.lock()?;
+        let lock = Lock::take(&pins)?;
         let started = Self::enforce(&config, &pins, lock, (found, state), around, log);
         if started.is_err() {
             pins.restore(&before);
@@ -61,6 +65,7 @@ impl Controller {
         for interface in &config.interfaces {
             replaced.push(attach::look(&interface.name, interface.mode, pins)?);
         }
+        adopt::prepare(pins, config.interfaces.iter().map(|interface| interface.name.as_str()))?;
         let mut programs = Vec::new();
         for interface in &config.interfaces {
             let unmanaged = match (interface.unmanaged, config.enforce) {
@@ -80,9 +85,12 @@ impl Controller {
             slots: Slots::pinned(pins)?,
             attachments: Vec::new(),
             return_paths: Vec::new(),
+            needs_return: false,
+            may_have_return: true,
             flows: Flows::pinned(pins)?,
             glance: Instant::now(),
-            _lock: lock,
+            lock,
+            tallies: Tallies::pinned(pins),
             status,
             events,
             targets: Targets::new(prober),
@@ -96,22 +104,37 @@ impl Controller {
         controller.name_gateways();
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         let clock = controller.state.clock(clock::now(), &policy.digest);
-        controller.put_into_force(&policy, clock, Some(Timestamp::now()))?;
-        controller.state.keep(&kept, &policy.digest);
-        controller.tell_kept(&policy, since);
+        let mut in_force = controller.put_into_force(&policy, clock, Some(Timestamp::now()));
         controller.policy = policy;
-        if let Err(fault) = controller.attach(&mut programs, &replaced, pins) {
+        if in_force.is_ok() {
+            in_force = controller.attach(&mut programs, &replaced, pins).map_err(Into::into);
+        }
+        if let Err(error) = in_force {
             // What an earlier controller left in force is in force again.
             controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
             controller.store.revert(before)?;
+            controller.return_paths.into_iter().for_each(|path| path.undo(pins));
             controller.store.retire(|number| counted.contains(&number))?;
-            return Err(fault.into());
+            return Err(error.into());
         }
+        controller.state.keep(&kept, &controller.policy.digest);
+        controller.tell_kept(since);
+        controller.settle(pins);
         controller.retire();
         // Not before: a start that fails takes no target from what an earlier controller left.
         controller.follow_targets();
         controller.look_at_attachments();
         Ok((controller, programs))
+    }
+
+    /// Nothing can fail any more: what was there before may go.
+    fn settle(&mut self, pins: &Pins) {
+        self.attachments.iter_mut().for_each(Attachment::settle);
+        self.return_paths.iter_mut().for_each(ReturnPath::settle);
+        adopt::retire(pins);
+        let mut status = self.status.lock();
+        status.reloads_done = self.tallies.get(Tally::ReloadsDone);
+        status.reloads_refused = self.tallies.get(Tally::ReloadsRefused);
     }
 
     /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier

@@ -2,15 +2,16 @@
 
 use super::fault::Fault;
 use super::netlink::{self, Attached, Interface};
-use super::object;
-use super::pins::{self, Pins};
-use super::sys;
+use super::pins::Pins;
+use super::sys::{self, Hook};
+use super::{holders, object};
 use aya::Ebpf;
 use rustix::io::Errno;
 use serde::Serialize;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::time::{Duration, Instant};
+use tracing::warn;
 
 /// Where in the kernel the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -46,10 +47,37 @@ impl XdpMode {
 #[derive(Debug)]
 pub struct Attachment {
     name: String,
+    mode: XdpMode,
     link: OwnedFd,
-    /// The link is new, not one that an earlier controller left.
-    fresh: bool,
+    program: OwnedFd,
+    /// How a start that fails takes it back.
+    before: Before,
+    /// The kernel refused it then, for this reason.
+    refused: Option<(Instant, Fault)>,
 }
+
+/// What was on an interface before a start.
+#[derive(Debug)]
+enum Before {
+    Nothing,
+    Program(OwnedFd),
+    /// The start is over.
+    Settled,
+}
+
+/// How it stands with an attachment.
+#[derive(Debug)]
+pub enum State {
+    /// It is as it should be.
+    Attached,
+    /// Nothing is on the interface of that index, and ours belongs there.
+    Free(u32),
+    /// Nothing can be done now, and why.
+    Off(Fault),
+}
+
+/// How long an interface is left alone whose driver refused the program.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether an interface can be attached to, as far as that is known without trying; so that a start that cannot succeed
 /// does not begin. True if an earlier controller left its program there.
@@ -59,31 +87,38 @@ pub fn look(name: &str, mode: XdpMode, pins: &Pins) -> Result<bool, Fault> {
 
 /// Attaches a loaded program, or puts it in the place of the one that an earlier controller left there.
 pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result<Attachment, Fault> {
-    let program = object::xdp(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?.try_clone();
+    let program = object::xdp(ebpf)?.fd().map_err(|error| Fault::kernel("program", error))?;
+    let program = program.as_fd().try_clone_to_owned();
     let program = program.map_err(|error| Fault::kernel("program", error))?;
     let failed = |error: std::io::Error| Fault::kernel(format!("link of {name}"), error);
-    let (link, fresh) = match place(name, mode, pins)? {
+    let (link, before) = match place(name, mode, pins)? {
         Place::Ours(link) => {
+            let before = sys::program_of(link.as_fd(), Hook::Xdp).map_err(failed)?;
             sys::link_update(link.as_fd(), program.as_fd()).map_err(failed)?;
-            (link, false)
+            (link, Before::Program(before))
         }
         Place::Free { interface } => {
-            let link = sys::link_create(program.as_fd(), interface, mode.flags())
-                .map_err(|error| refused(name, mode, &error))?;
-            // A link whose interface is gone may still be pinned there.
-            let _ = fs::remove_file(pins.link(name));
-            sys::pin(link.as_fd(), &pins.link(name)).map_err(failed)?;
-            (link, true)
+            (link_to(interface, program.as_fd(), name, mode, pins)?, Before::Nothing)
         }
     };
-    let attachment = Attachment { name: name.to_owned(), link, fresh };
-    match pin_program(program.as_fd(), name, pins) {
-        Ok(()) => Ok(attachment),
-        Err(fault) => {
-            attachment.undo(pins);
-            Err(fault)
-        }
-    }
+    pin_program(program.as_fd(), name, pins);
+    Ok(Attachment { name: name.to_owned(), mode, link, program, before, refused: None })
+}
+
+/// A new link, pinned. One whose interface is gone may still be pinned there.
+fn link_to(
+    interface: u32,
+    program: BorrowedFd<'_>,
+    name: &str,
+    mode: XdpMode,
+    pins: &Pins,
+) -> Result<OwnedFd, Fault> {
+    let link =
+        sys::link_create(program, interface, mode.flags()).map_err(|error| refused(name, mode, &error))?;
+    let pin = pins.link(name);
+    let _ = fs::remove_file(&pin);
+    sys::pin(link.as_fd(), &pin).map_err(|error| Fault::kernel(pin.display(), error))?;
+    Ok(link)
 }
 
 /// What is on an interface.
@@ -99,9 +134,12 @@ enum Place {
 
 fn place(name: &str, mode: XdpMode, pins: &Pins) -> Result<Place, Fault> {
     let interface = netlink::interface(name)?;
-    if let Ok(link) = sys::open(&pins.link(name)) {
+    let pin = pins.link(name);
+    let strange =
+        |cause: &str| Fault::new("pin", pin.display(), cause, "remove it, or move it to where it belongs");
+    if let Some(link) = sys::open_if_there(&pin).map_err(|error| strange(&error.to_string()))? {
         let joined =
-            sys::link(link.as_fd()).map_err(|error| Fault::kernel(format!("link of {name}"), error))?;
+            sys::link(link.as_fd(), Hook::Xdp).map_err(|_| strange("is not the link of an XDP program"))?;
         match &interface.attached {
             Some(attached) if is_here(joined, &interface) => {
                 if attached.mode == mode {
@@ -111,12 +149,17 @@ fn place(name: &str, mode: XdpMode, pins: &Pins) -> Result<Place, Fault> {
                 let remedy = "`gate25 detach` first, which stops enforcing";
                 return Err(Fault::new("interface", name, cause, remedy));
             }
-            _ if joined.interface != 0 => {
+            _ if joined.interface == 0 => {}
+            _ => {
+                if let Some((other, found)) = netlink::interface_at(joined.interface)
+                    && is_here(joined, &found)
+                {
+                    return Err(strange(&format!("is the link of {other}, not of {name}")));
+                }
                 let cause = format!("is attached to another {name}, of another network namespace");
                 let remedy = "give each network namespace a `pin` of its own";
-                return Err(Fault::new("pin", pins.link(name).display(), cause, remedy));
+                return Err(Fault::new("pin", pin.display(), cause, remedy));
             }
-            _ => {}
         }
     }
     match &interface.attached {
@@ -131,14 +174,28 @@ fn is_here(joined: sys::Link, interface: &Interface) -> bool {
     joined.interface == interface.index && attached.is_some_and(|attached| attached.program == joined.program)
 }
 
-/// In the place of an earlier one. The link holds the program, so nothing is without it meanwhile.
-fn pin_program(program: BorrowedFd<'_>, name: &str, pins: &Pins) -> Result<(), Fault> {
+/// In the place of an earlier one, for those who look: the link holds the program.
+fn pin_program(program: BorrowedFd<'_>, name: &str, pins: &Pins) {
     let at = pins.program(name);
-    let _ = fs::remove_file(&at);
-    sys::pin(program, &at).map_err(|error| Fault::kernel(at.display(), error))
+    let pinned = match sys::open_if_there(&at) {
+        Ok(None) => sys::pin(program, &at),
+        Ok(Some(there)) if sys::program(there.as_fd()).is_ok_and(|there| there.name == object::XDP) => {
+            fs::remove_file(&at).and_then(|()| sys::pin(program, &at))
+        }
+        _ => Err(std::io::Error::other("is not gate25's, and stays")),
+    };
+    if let Err(error) = pinned {
+        warn!("{}: {error}: the program is not pinned there", at.display());
+    }
 }
 
 fn occupied(name: &str, attached: &Attached) -> Fault {
+    if attached.name().as_deref() == Some(object::XDP) {
+        let at = holders::describe(attached.program);
+        let cause = format!("has the program of another gate25: {attached}{at}");
+        let remedy = "`gate25 detach` with the `pin` of that one first";
+        return Fault::new("interface", name, cause, remedy);
+    }
     let cause = format!("has another XDP program: {attached}");
     Fault::new(
         "interface",
@@ -173,54 +230,88 @@ impl Attachment {
         &self.name
     }
 
-    /// Why nothing is enforced on the interface, or `None` while all is well.
+    /// How it stands now. What somebody else removed is pinned again; unless that was `detach`, see [`Pins::detached`].
     #[must_use]
-    pub fn fault(&self) -> Option<String> {
+    pub fn state(&self, pins: &Pins) -> State {
+        let off = |cause: &str, remedy: &str| State::Off(Fault::new("interface", &self.name, cause, remedy));
+        let is_pinned = pins.link(&self.name).exists();
         let interface = match netlink::interface(&self.name) {
             Ok(interface) => interface,
-            Err(fault) => return Some(fault.to_string()),
+            Err(fault) if fault.is_absence() => {
+                return off("is gone", "the program is attached again when it returns");
+            }
+            Err(fault) => return State::Off(fault),
         };
-        match sys::link(self.link.as_fd()) {
-            Ok(joined) if is_here(joined, &interface) => None,
-            Ok(sys::Link { interface: 0, .. }) => Some(format!(
-                "interface: {}: the program was detached (start gate25 again to enforce)",
-                self.name
-            )),
-            Ok(_) => Some(format!("interface: {}: was made anew (start gate25 again to enforce)", self.name)),
-            Err(error) => Some(Fault::kernel(format!("link of {}", self.name), error).to_string()),
+        match sys::link(self.link.as_fd(), Hook::Xdp) {
+            Ok(joined) if is_here(joined, &interface) => {
+                if !is_pinned && pins.links().is_dir() {
+                    self.pin_again(pins);
+                }
+                return State::Attached;
+            }
+            Ok(_) => {}
+            Err(error) => return State::Off(Fault::kernel(format!("link of {}", self.name), error)),
+        }
+        match (&interface.attached, &self.refused) {
+            _ if !is_pinned => off("the program was detached", "start gate25 again to enforce"),
+            (Some(attached), _) => {
+                off(&format!("has another XDP program: {attached}"), "gate25's is attached again behind that")
+            }
+            (None, Some((since, fault))) if since.elapsed() < PATIENCE => State::Off(fault.clone()),
+            (None, _) => State::Free(interface.index),
         }
     }
 
-    /// Takes back an attachment that is fresh, because another one failed; an old one goes on.
+    /// The link would end with this process.
+    fn pin_again(&self, pins: &Pins) {
+        let pin = pins.link(&self.name);
+        match sys::pin(self.link.as_fd(), &pin) {
+            Ok(()) => warn!("{}: was gone, and is pinned again", pin.display()),
+            Err(error) => warn!("{}: is gone: {error}: enforcement ends with this controller", pin.display()),
+        }
+    }
+
+    /// The link.
+    #[must_use]
+    pub fn link(&self) -> &OwnedFd {
+        &self.link
+    }
+
+    /// Attaches the program to the interface of that index, which has the name of the one that is gone, or lost its
+    /// program by force.
+    pub fn attach_again(&mut self, interface: u32, pins: &Pins) -> Result<(), Fault> {
+        match link_to(interface, self.program.as_fd(), &self.name, self.mode, pins) {
+            Ok(link) => {
+                self.link = link;
+                self.refused = None;
+                Ok(())
+            }
+            Err(fault) => {
+                self.refused = Some((Instant::now(), fault.clone()));
+                Err(fault)
+            }
+        }
+    }
+
+    /// The start is over: what was there before is let go of.
+    pub fn settle(&mut self) {
+        self.before = Before::Settled;
+    }
+
+    /// Takes it back, because a start fails: what was there before goes on.
     pub fn undo(self, pins: &Pins) {
-        if self.fresh {
-            let _ = sys::link_detach(self.link.as_fd());
-            let _ = fs::remove_file(pins.link(&self.name));
-            let _ = fs::remove_file(pins.program(&self.name));
+        match self.before {
+            Before::Nothing => {
+                let _ = sys::link_detach(self.link.as_fd());
+                let _ = fs::remove_file(pins.link(&self.name));
+            }
+            Before::Program(before) => {
+                if let Err(error) = sys::link_update(self.link.as_fd(), before.as_fd()) {
+                    warn!("link of {}: {error}: the new program stays", self.name);
+                }
+                pin_program(before.as_fd(), &self.name, pins);
+            }
+            Before::Settled => {}
         }
     }
-}
-
-/// Detaches every link that is pinned; the names of their interfaces.
-pub fn detach_all(pins: &Pins) -> Result<Vec<String>, Fault> {
-    let Ok(links) = fs::read_dir(pins.links()) else { return Ok(Vec::new()) };
-    let mut names = Vec::new();
-    for file in links.flatten() {
-        detach_link(&file.path())?;
-        names.push(pins::decode(&file.file_name().to_string_lossy()));
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// Detaches a pinned link, of whatever kind, and removes the pin.
-pub(super) fn detach_link(pin: &Path) -> Result<(), Fault> {
-    let failed = |error| Fault::kernel(pin.display(), error);
-    let link = sys::open(pin).map_err(failed)?;
-    match sys::link_detach(link.as_fd()) {
-        // The interface is gone already.
-        Err(error) if error.raw_os_error() == Some(Errno::NOLINK.raw_os_error()) => {}
-        result => result.map_err(failed)?,
-    }
-    fs::remove_file(pin).map_err(failed)
 }

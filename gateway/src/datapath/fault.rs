@@ -22,6 +22,16 @@ impl Fault {
         Self { what, value: value.to_string(), cause: in_our_words(&cause), remedy: remedy.to_string() }
     }
 
+    /// An interface that does not exist.
+    pub(crate) fn absent(interface: &str) -> Self {
+        Self::new("interface", interface, ABSENT, "`ip link` lists what there is")
+    }
+
+    /// Whether it is [`Self::absent`].
+    pub(crate) fn is_absence(&self) -> bool {
+        self.cause == ABSENT
+    }
+
     /// A map or program that the kernel does not take.
     pub(crate) fn kernel(value: impl fmt::Display, cause: impl fmt::Display) -> Self {
         // The verifier's log has many lines; its last words are the cause.
@@ -32,6 +42,8 @@ impl Fault {
         Self::new("kernel", value, short, remedy)
     }
 }
+
+const ABSENT: &str = "there is none of that name";
 
 /// The system's words (`Address already in use (os error 98)`) as part of a line of ours: no capital, no number.
 pub(crate) fn in_our_words(cause: &impl fmt::Display) -> String {

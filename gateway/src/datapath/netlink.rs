@@ -3,7 +3,7 @@
 
 use super::attach::XdpMode;
 use super::fault::Fault;
-use aya::programs::loaded_programs;
+use super::sys;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
@@ -11,6 +11,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use netlink_packet_route::tc::{TcHandle, TcMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::{fmt, io};
 
 /// An interface of our network namespace.
@@ -31,10 +32,18 @@ pub struct Attached {
     pub program: u32,
 }
 
+impl Attached {
+    /// The program's name.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let program = sys::program_by_id(self.program).and_then(|program| sys::program(program.as_fd()));
+        program.ok().map(|program| program.name).filter(|name| !name.is_empty())
+    }
+}
+
 impl fmt::Display for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = loaded_programs().filter_map(Result::ok).find(|program| program.id() == self.program);
-        match found.as_ref().and_then(|program| program.name_as_str()) {
+        match self.name() {
             Some(name) => write!(f, "{name:?}, id {}", self.program),
             None => write!(f, "id {}", self.program),
         }
@@ -48,10 +57,22 @@ pub fn interface(name: &str) -> Result<Interface, Fault> {
         Err(error)
             if error.raw_os_error() == Some(libc::ENODEV) || error.kind() == io::ErrorKind::InvalidInput =>
         {
-            Err(Fault::new("interface", name, "there is none of that name", "`ip link` lists what there is"))
+            Err(Fault::absent(name))
         }
         Err(error) => Err(Fault::kernel(format!("rtnetlink, asked for {name}"), error)),
     }
+}
+
+/// The name and the interface of an index, if there is one.
+pub(super) fn interface_at(index: u32) -> Option<(String, Interface)> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    let link = answer(request).ok()?;
+    let name = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    });
+    Some((name?, described(&link)))
 }
 
 fn ask(name: &str) -> io::Result<Interface> {
@@ -61,11 +82,15 @@ fn ask(name: &str) -> io::Result<Interface> {
     }
     let mut request = LinkMessage::default();
     request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    answer(request).map(|link| described(&link))
+}
+
+fn answer(request: LinkMessage) -> io::Result<LinkMessage> {
     let socket = asked(RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST)?;
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(described(&link)),
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(link),
         NetlinkPayload::Error(error) => Err(error.to_io()),
         _ => Err(io::Error::other("an answer to another question")),
     }

@@ -6,8 +6,10 @@ use super::seed;
 use aya::maps::{MapData, MapError};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use aya_obj::Object;
 use gate25_common::verdict::Direction;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -95,24 +97,34 @@ pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fau
 fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> {
     let Some((pins, interface)) = options.pins else { return Ok(Vec::new()) };
     let (tables, own) = (pins.tables(), pins.interface(interface));
-    pins.make(&tables)?;
-    pins.make(&own)?;
-    pins.make(&pins.links())?;
-    pins.make(&pins.programs())?;
-    pins.make(&pins.return_links())?;
-    pins.make(&pins.return_filters())?;
+    pins.make_all(interface)?;
     let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
     Ok(shared.chain(OWN.iter().chain(&PRIVATE).map(|name| (*name, own.join(name)))).collect())
 }
 
+/// Type, octets of a key and of a value, entries: what must fit where a map is pinned already.
+pub(super) type Shape = [u32; 4];
+
+/// The shapes of all maps in the object, by name.
+pub(super) fn shapes() -> Result<BTreeMap<String, Shape>, Fault> {
+    let object = Object::parse(OBJECT).map_err(|error| Fault::kernel("object", last(&error)))?;
+    let shape = |map: &aya_obj::Map| [map.map_type(), map.key_size(), map.value_size(), map.max_entries()];
+    Ok(object.maps.iter().map(|(name, map)| (name.clone(), shape(map))).collect())
+}
+
+/// The names of the programs, as the kernel shows them.
+pub(super) const XDP: &str = "gate25";
+/// See [`XDP`].
+pub(super) const CLASSIFIER: &str = "gate25_return";
+
 /// The XDP program in a loaded object: what arrives from subscribers.
 pub fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, Fault> {
-    program(ebpf, "gate25")?.try_into().map_err(|error| Fault::kernel("program", error))
+    program(ebpf, XDP)?.try_into().map_err(|error| Fault::kernel("program", error))
 }
 
 /// The TC program in a loaded object: what leaves toward them.
 pub fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Fault> {
-    program(ebpf, "gate25_return")?.try_into().map_err(|error| Fault::kernel("program", error))
+    program(ebpf, CLASSIFIER)?.try_into().map_err(|error| Fault::kernel("program", error))
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, Fault> {

@@ -2,12 +2,9 @@
 
 use super::fault::Fault;
 use gate25_common::abi::ABI_VERSION;
-use rustix::fs::{FlockOperation, flock, statfs};
-use rustix::io::Errno;
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use rustix::fs::statfs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
@@ -57,13 +54,13 @@ impl Pins {
     /// An interface's counters.
     #[must_use]
     pub fn interface(&self, name: &str) -> PathBuf {
-        self.abi().join(format!("interface:{}", encode(name)))
+        self.abi().join(format!("{INTERFACE}{}", encode(name)))
     }
 
     /// The zone counters of all interfaces.
     #[must_use]
     pub fn counts(&self) -> Vec<PathBuf> {
-        let folders = fs::read_dir(self.abi()).into_iter().flatten().flatten().map(|entry| entry.path());
+        let folders = interfaces(&self.abi()).into_iter();
         folders.map(|folder| folder.join("COUNTS")).filter(|path| path.exists()).collect()
     }
 
@@ -91,6 +88,12 @@ impl Pins {
         self.root.join("links")
     }
 
+    /// What becomes of that folder as `detach` begins: no controller attaches anything again from then on.
+    #[must_use]
+    pub fn detached(&self) -> PathBuf {
+        self.root.join("detached")
+    }
+
     /// The links of the way back.
     #[must_use]
     pub fn return_links(&self) -> PathBuf {
@@ -115,8 +118,31 @@ impl Pins {
         self.return_filters().join(encode(name))
     }
 
+    /// The tables and counters of this version.
     fn abi(&self) -> PathBuf {
         self.root.join(format!("abi{ABI_VERSION}"))
+    }
+
+    /// The tables and counters of every version, by version.
+    #[must_use]
+    pub fn trees(&self) -> BTreeMap<u32, PathBuf> {
+        let version = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("abi")?.parse().ok();
+        let folders = entries(&self.root).into_iter().filter(|path| path.is_dir());
+        folders.filter_map(|path| Some((version(&path)?, path))).collect()
+    }
+
+    /// Those of other versions.
+    #[must_use]
+    pub fn other_trees(&self) -> BTreeMap<u32, PathBuf> {
+        self.trees().into_iter().filter(|(version, _)| *version != ABI_VERSION).collect()
+    }
+
+    /// Makes all folders that an interface needs.
+    pub fn make_all(&self, name: &str) -> Result<(), Fault> {
+        let own = [self.tables(), self.interface(name), self.links(), self.programs()];
+        own.iter()
+            .chain(&[self.return_links(), self.return_filters()])
+            .try_for_each(|folder| self.make(folder))
     }
 
     /// Makes a folder and what is above it.
@@ -148,62 +174,42 @@ impl Pins {
             }
         }
     }
-
-    /// Removes what is gate25's, and `pin` itself if nothing else is in it. Says whether there was anything of ours.
-    pub fn remove(&self) -> Result<bool, Fault> {
-        let failed = |path: &Path, error| Fault::new("pin", path.display(), error, "remove it as root");
-        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
-        let ours: Vec<PathBuf> =
-            entries.filter(|entry| is_ours(&entry.file_name())).map(|entry| entry.path()).collect();
-        for folder in &ours {
-            fs::remove_dir_all(folder).map_err(|error| failed(folder, error))?;
-        }
-        match fs::remove_dir(&self.root) {
-            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
-                Err(failed(&self.root, error))
-            }
-            _ => Ok(!ours.is_empty()),
-        }
-    }
-
-    /// Takes `pin` for this process, until the lock is dropped: one controller works there at a time.
-    pub fn lock(&self) -> Result<Lock, Fault> {
-        self.make(&self.root)?;
-        let failed = |error: std::io::Error| {
-            Fault::new("pin", self.root.display(), error, "gate25 must be able to open it")
-        };
-        let folder = File::open(&self.root).map_err(failed)?;
-        flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            Errno::WOULDBLOCK => {
-                let remedy = "end that one first, or give this one a `pin` of its own";
-                Fault::new("pin", self.root.display(), "another controller works there", remedy)
-            }
-            error => failed(error.into()),
-        })?;
-        Ok(Lock { _folder: folder })
-    }
 }
 
-/// Holds `pin`, see [`Pins::lock`].
-#[derive(Debug)]
-pub struct Lock {
-    _folder: File,
+/// What is in a folder, in order; nothing if there is no such folder.
+#[must_use]
+pub fn entries(folder: &Path) -> Vec<PathBuf> {
+    let found: BTreeSet<_> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.into_iter().collect()
 }
 
-/// The folders that this and other versions make in `pin`.
-fn is_ours(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    let abi = name.strip_prefix("abi").is_some_and(|version| version.parse::<u32>().is_ok());
-    abi || ["links", "return-links", "return-filters", "programs"].contains(&name.as_ref())
+/// The folders of interfaces' counters in a tree of any version.
+#[must_use]
+pub fn interfaces(tree: &Path) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| {
+        path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(INTERFACE))
+    };
+    entries(tree).into_iter().filter(is_one).collect()
 }
+
+/// The interface's name of such a folder.
+#[must_use]
+pub fn interface_of(folder: &Path) -> String {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.strip_prefix(INTERFACE).unwrap_or(&name).replace(':', ".")
+}
+
+/// How the folder of an interface's counters begins.
+const INTERFACE: &str = "interface:";
 
 /// bpffs takes no dot in a name; an interface's name has no colon.
 fn encode(interface: &str) -> String {
     interface.replace('.', ":")
 }
 
-/// The interface's name of a link's file.
+/// The interface's name of a pin's.
 #[must_use]
-pub fn decode(file: &str) -> String {
-    file.replace(':', ".")
+pub fn decode(pin: &Path) -> String {
+    pin.file_name().map(|file| file.to_string_lossy().replace(':', ".")).unwrap_or_default()
 }

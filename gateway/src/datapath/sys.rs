@@ -1,12 +1,14 @@
 //! The few commands of bpf(2) that aya keeps for itself: links without its fall-back to netlink, which could push out a
 //! program of somebody else, and without its detaching when a value is dropped.
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info};
-use std::ffi::CString;
-use std::io;
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info,
+};
+use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::{fs, io};
 
 fn bpf(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<i64> {
     // SAFETY: the union is zeroed beyond what was set, and every pointer in it outlives the call.
@@ -64,6 +66,29 @@ pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes).map(drop)
 }
 
+/// What kind of object a descriptor is of; the kernel tells that nowhere but in `/proc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Map,
+    Program,
+    Link,
+}
+
+pub(super) fn kind(object: BorrowedFd<'_>) -> io::Result<Option<Kind>> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", object.as_raw_fd()))?;
+    let kinds = [("map_type:", Kind::Map), ("prog_type:", Kind::Program), ("link_type:", Kind::Link)];
+    // A link tells of its program, too.
+    let found = text.lines().filter_map(|line| kinds.iter().find(|(key, _)| line.starts_with(key)));
+    Ok(found.map(|(_, kind)| *kind).max_by_key(|kind| *kind == Kind::Link))
+}
+
+/// Which hook a link is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hook {
+    Xdp,
+    Tcx,
+}
+
 /// What a link joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
@@ -73,17 +98,104 @@ pub(super) struct Link {
     pub(super) program: u32,
 }
 
-/// What a link joins now.
-pub(super) fn link(link: BorrowedFd<'_>) -> io::Result<Link> {
+/// What a link of that hook joins now; an error if it is none.
+pub(super) fn link(link: BorrowedFd<'_>, hook: Hook) -> io::Result<Link> {
+    if kind(link)? != Some(Kind::Link) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     // SAFETY: integers only.
-    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
-    let mut attributes = zeroed();
-    attributes.info.bpf_fd = link.as_raw_fd().cast_unsigned();
-    attributes.info.info_len = size_of::<bpf_link_info>() as u32;
-    attributes.info.info = &raw mut info as u64;
-    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    let mut found: bpf_link_info = unsafe { std::mem::zeroed() };
+    info(link, &mut found)?;
+    let wanted = match hook {
+        Hook::Xdp => bpf_link_type::BPF_LINK_TYPE_XDP,
+        Hook::Tcx => bpf_link_type::BPF_LINK_TYPE_TCX,
+    };
+    if found.type_ != wanted as u32 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     // SAFETY: the link is one of XDP or of tcx, whose parts of the union begin alike.
-    Ok(Link { interface: unsafe { info.__bindgen_anon_1.xdp.ifindex }, program: info.prog_id })
+    Ok(Link { interface: unsafe { found.__bindgen_anon_1.xdp.ifindex }, program: found.prog_id })
+}
+
+/// What the kernel says of a map: type, octets of key and value, entries; and its id.
+pub(super) fn map(map: BorrowedFd<'_>) -> io::Result<bpf_map_info> {
+    if kind(map)? != Some(Kind::Map) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: integers only.
+    let mut found: bpf_map_info = unsafe { std::mem::zeroed() };
+    info(map, &mut found)?;
+    Ok(found)
+}
+
+/// A program, as the kernel knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Program {
+    /// Its id.
+    pub(super) id: u32,
+    /// Up to 15 octets of its name.
+    pub(super) name: String,
+    /// Ids of the maps that it uses.
+    pub(super) maps: Vec<u32>,
+}
+
+/// What a program is; an error if it is none.
+pub(super) fn program(program: BorrowedFd<'_>) -> io::Result<Program> {
+    if kind(program)? != Some(Kind::Program) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut maps = vec![0_u32; 64];
+    // SAFETY: integers only; the kernel writes no more ids than there is room for.
+    let mut found: bpf_prog_info = unsafe { std::mem::zeroed() };
+    found.nr_map_ids = maps.len() as u32;
+    found.map_ids = maps.as_mut_ptr() as u64;
+    info(program, &mut found)?;
+    maps.truncate(found.nr_map_ids as usize);
+    Ok(Program { id: found.id, name: name(&found.name), maps })
+}
+
+/// Up to 15 octets of a map's or a program's name.
+pub(super) fn name(octets: &[c_char; 16]) -> String {
+    let octets = octets.map(|octet| octet.to_ne_bytes()[0]);
+    CStr::from_bytes_until_nul(&octets).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// `into` must be what the kernel tells of an object of that kind.
+fn info<T>(object: BorrowedFd<'_>, into: &mut T) -> io::Result<()> {
+    let mut attributes = zeroed();
+    attributes.info.bpf_fd = object.as_raw_fd().cast_unsigned();
+    attributes.info.info_len = size_of::<T>() as u32;
+    attributes.info.info = std::ptr::from_mut(into) as u64;
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes).map(drop)
+}
+
+/// The map of that id.
+pub(super) fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(bpf_cmd::BPF_MAP_GET_FD_BY_ID, id)
+}
+
+/// The program of that id.
+pub(super) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(bpf_cmd::BPF_PROG_GET_FD_BY_ID, id)
+}
+
+fn by_id(command: bpf_cmd, id: u32) -> io::Result<OwnedFd> {
+    let mut attributes = zeroed();
+    attributes.__bindgen_anon_6.__bindgen_anon_1.map_id = id;
+    bpf(command, &mut attributes).map(owned)
+}
+
+/// The program of a link, as it is now.
+pub(super) fn program_of(link: BorrowedFd<'_>, hook: Hook) -> io::Result<OwnedFd> {
+    self::link(link, hook).and_then(|joined| program_by_id(joined.program))
+}
+
+/// Opens what is pinned there, if anything is.
+pub(super) fn open_if_there(at: &Path) -> io::Result<Option<OwnedFd>> {
+    match open(at) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Pins an object on a bpffs.

@@ -2,7 +2,7 @@
 //! reload, a restart or an upgrade.
 
 use super::fault::Fault;
-use super::object;
+use super::object::{self, Shape};
 use super::pins::Pins;
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
@@ -10,27 +10,33 @@ use gate25_common::abi::{NO_ZONE, ZONE_ID_LENGTH, ZONE_SLOTS, ZoneCounts};
 use gate25_common::verdict::Direction;
 use std::collections::BTreeMap;
 
+/// The map's name below `pin`.
+pub(super) const MAP: &str = "ZONES";
+/// See [`Shape`]: `BPF_MAP_TYPE_HASH` of `linux/bpf.h`.
+pub(super) const SHAPE: Shape = [1, 4, ZONE_ID_LENGTH as u32, ZONE_SLOTS];
+
 type Id = [u8; ZONE_ID_LENGTH];
 
 /// The slots of all zones that were ever counted.
 pub struct Slots {
     map: HashMap<MapData, u32, Id>,
     of: BTreeMap<String, u32>,
+    /// The map is new: what a slot has counted may be of any zone.
+    fresh: bool,
     pins: Pins,
 }
 
 impl Slots {
     /// The pinned ones.
     pub fn pinned(pins: &Pins) -> Result<Self, Fault> {
-        let path = pins.tables().join("ZONES");
-        let map = if path.exists() {
-            Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
-        } else {
+        let path = pins.tables().join(MAP);
+        let fresh = !path.exists();
+        if fresh {
             let map = HashMap::<MapData, u32, Id>::create(ZONE_SLOTS, 0).map_err(fault)?;
             map.pin(&path).map_err(|error| Fault::kernel(path.display(), object::last(&error)))?;
-            Map::HashMap(object::open(&path)?).try_into().map_err(fault)?
-        };
-        let mut slots = Self { map, of: BTreeMap::new(), pins: pins.clone() };
+        }
+        let map = Map::HashMap(object::open(&path)?).try_into().map_err(fault)?;
+        let mut slots = Self { map, of: BTreeMap::new(), fresh, pins: pins.clone() };
         for entry in &slots.map {
             let (slot, id) = entry.map_err(fault)?;
             let end = id.iter().position(|octet| *octet == 0).unwrap_or(id.len());
@@ -57,6 +63,9 @@ impl Slots {
         let taken: Vec<u32> = self.of.values().copied().collect();
         let free = (NO_ZONE + 1..ZONE_SLOTS).find(|slot| !taken.contains(slot));
         let slot = if let Some(slot) = free {
+            if self.fresh {
+                self.clear(slot)?;
+            }
             slot
         } else {
             let old = self.of.keys().find(|id| !in_use(id)).cloned();

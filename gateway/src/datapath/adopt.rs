@@ -1,0 +1,229 @@
+//! What earlier controllers left below `pin`, and how a start takes it up: maps of this version are used as they are,
+//! counters of an older one are carried over, what somebody removed is pinned again, and nothing foreign is touched.
+
+use super::fault::Fault;
+use super::object::{self, OWN, SHARED, Shape};
+use super::pins::{self, Pins};
+use super::removal;
+use super::sys::{self, Hook};
+use super::{tallies, zones};
+use gate25_common::abi::ABI_VERSION;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use tracing::{info, warn};
+
+/// The first ABI version whose counters and redirected connections are laid out as they are now.
+pub const COUNTERS_SINCE: u32 = 2;
+
+/// Shared maps that count, or remember, across versions; the other shared ones are tables, which every install fills anew.
+/// Zones come first: without them nobody knows whose the interfaces' counters are.
+const CARRIED: [&str; 6] = [zones::MAP, "RULES", "PORTS", "FLOWS", "HALF_FLOWS", tallies::MAP];
+
+/// Makes the tree of this version ready for the loader, for these interfaces. Carried maps are the very same objects
+/// below both versions: the old program and the new one count in one place until the link is switched, so nothing is
+/// lost, nor counted twice, whenever that happens.
+pub fn prepare<'a>(pins: &Pins, names: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
+    let start = Start::look(pins)?;
+    pins.make(&pins.tables())?;
+    let here = ids(&pins.tables());
+    let of_this_tree = |running: &&Running| running.maps.values().any(|id| here.contains(id));
+    for name in SHARED.iter().filter(|name| !CARRIED.contains(name)) {
+        start.settle(&pins.tables().join(name), name, start.running.iter().filter(of_this_tree), None)?;
+    }
+    for name in CARRIED {
+        let older = start.older.as_ref().map(|tree| tree.join("tables").join(name));
+        start.settle(&pins.tables().join(name), name, start.trusted(), older)?;
+    }
+    let has_zones = pins.tables().join(zones::MAP).exists();
+    let own = |folder: &Path| {
+        pins.make(folder)?;
+        let interface = pins::interface_of(folder);
+        let running = || start.trusted().filter(|running| running.interface == interface);
+        for name in OWN.iter().filter(|name| has_zones || **name != "COUNTS" || folder.join(name).exists()) {
+            let older = start.older.as_ref().zip(folder.file_name());
+            let older = older.map(|(tree, folder)| tree.join(folder).join(name));
+            start.settle(&folder.join(name), name, running(), older)?;
+        }
+        Ok(())
+    };
+    // Also of interfaces that are not in the configuration now, and may be again.
+    let others = start.older.iter().flat_map(|tree| pins::interfaces(tree));
+    let others = others.filter_map(|folder| Some(pins.tables().parent()?.join(folder.file_name()?)));
+    let all: BTreeSet<PathBuf> = names.map(|name| pins.interface(name)).chain(others).collect();
+    all.iter().try_for_each(|folder| own(folder))
+}
+
+/// Removes the trees of other versions, once this one is in force; but not one that a link still needs.
+pub fn retire(pins: &Pins) {
+    let Ok(running) = running(pins) else { return };
+    for (version, tree) in pins.other_trees() {
+        let needed = ids(&tree.join("tables"));
+        // Carried maps are of both.
+        let needed: BTreeSet<_> = needed.difference(&ids(&pins.tables())).copied().collect();
+        let user = running.iter().find(|running| running.maps.values().any(|id| needed.contains(id)));
+        if let Some(user) = user {
+            let name = &user.interface;
+            warn!(
+                "{}: stays, for {name} runs a program of that version (`gate25 detach` ends it)",
+                tree.display()
+            );
+            continue;
+        }
+        let left = removal::remove_tree(&tree, |_, _| true);
+        if left.is_empty() {
+            info!("{}: removed: ABI version {ABI_VERSION} has taken the place of {version}", tree.display());
+        }
+        for path in left {
+            warn!("{}: is left, for it is not gate25's", path.display());
+        }
+    }
+}
+
+/// Whether a pin is what gate25 keeps there in this version.
+pub(super) fn is_ours(name: &str, map: &OwnedFd) -> bool {
+    shapes().is_ok_and(|shapes| shapes.get(name) == shape(map).ok().as_ref())
+}
+
+/// What a start finds.
+struct Start {
+    shapes: BTreeMap<String, Shape>,
+    running: Vec<Running>,
+    /// The newest tree whose counters can be carried over.
+    older: Option<PathBuf>,
+    /// Maps of trees whose counters cannot.
+    strange: BTreeSet<u32>,
+}
+
+/// A program on an interface, and its maps by name.
+struct Running {
+    interface: String,
+    maps: BTreeMap<String, u32>,
+}
+
+impl Start {
+    fn look(pins: &Pins) -> Result<Self, Fault> {
+        let (mut older, mut strange) = (None, BTreeSet::new());
+        for (version, tree) in pins.other_trees() {
+            if (COUNTERS_SINCE..ABI_VERSION).contains(&version) {
+                older = Some(tree);
+            } else {
+                warn!("{}: is of ABI version {version}: its counters are not carried over", tree.display());
+                strange.extend(ids(&tree.join("tables")));
+            }
+        }
+        Ok(Self { shapes: shapes()?, running: running(pins)?, older, strange })
+    }
+
+    /// Programs whose counters are laid out as ours.
+    fn trusted(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter().filter(|running| !running.maps.values().any(|id| self.strange.contains(id)))
+    }
+
+    /// Sees to it that the right map is pinned there, or nothing: then the loader makes it.
+    fn settle<'a>(
+        &self,
+        at: &Path,
+        name: &str,
+        mut running: impl Iterator<Item = &'a Running>,
+        older: Option<PathBuf>,
+    ) -> Result<(), Fault> {
+        let fits = |map: &OwnedFd| shape(map).ok().as_ref() == self.shapes.get(name);
+        match sys::open_if_there(at) {
+            Ok(Some(map)) if fits(&map) => return Ok(()),
+            Ok(None) => {}
+            _ => {
+                let remedy = match name {
+                    zones::MAP | tallies::MAP => "remove it; what it counted begins anew",
+                    _ => "remove it; a program that runs keeps its own, and that is pinned there again",
+                };
+                return Err(Fault::new(
+                    "pin",
+                    at.display(),
+                    "is not the map that gate25 keeps there",
+                    remedy,
+                ));
+            }
+        }
+        let pin =
+            |map: OwnedFd| sys::pin(map.as_fd(), at).map_err(|error| Fault::kernel(at.display(), error));
+        let kept = running.find_map(|running| running.maps.get(name));
+        if let Some(map) = kept.and_then(|id| sys::map_by_id(*id).ok()).filter(fits) {
+            if older.is_none() {
+                warn!("{}: was gone; the running program's own is pinned there again", at.display());
+            }
+            return pin(map);
+        }
+        match older.and_then(|older| Some((sys::open_if_there(&older).ok()??, older))) {
+            Some((map, _)) if fits(&map) => pin(map),
+            Some((_, older)) => {
+                warn!("{}: has another layout: what it counted begins anew", older.display());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The shapes of all maps that are pinned.
+fn shapes() -> Result<BTreeMap<String, Shape>, Fault> {
+    let mut shapes = object::shapes()?;
+    shapes.insert(zones::MAP.to_owned(), zones::SHAPE);
+    shapes.insert(tallies::MAP.to_owned(), tallies::SHAPE);
+    Ok(shapes)
+}
+
+fn shape(map: &OwnedFd) -> std::io::Result<Shape> {
+    let found = sys::map(map.as_fd())?;
+    Ok([found.type_, found.key_size, found.value_size, found.max_entries])
+}
+
+/// Ids of the maps that are pinned in a folder.
+fn ids(folder: &Path) -> BTreeSet<u32> {
+    let id = |path: PathBuf| Some(sys::map(sys::open(&path).ok()?.as_fd()).ok()?.id);
+    pins::entries(folder).into_iter().filter_map(id).collect()
+}
+
+/// What our links and filters run.
+fn running(pins: &Pins) -> Result<Vec<Running>, Fault> {
+    let linked = |pin: &PathBuf, hook| sys::program_of(sys::open(pin).ok()?.as_fd(), hook).ok();
+    let links = pins::entries(&pins.links()).into_iter().map(|pin| (linked(&pin, Hook::Xdp), pin));
+    let returns = pins::entries(&pins.return_links()).into_iter().map(|pin| (linked(&pin, Hook::Tcx), pin));
+    let filters = pins::entries(&pins.return_filters()).into_iter().map(|pin| (sys::open(&pin).ok(), pin));
+    let mut found = Vec::new();
+    for (program, pin) in links.chain(returns).chain(filters) {
+        let Some(program) = program.and_then(|program| sys::program(program.as_fd()).ok()) else { continue };
+        let named = |id: u32| {
+            let map = sys::map_by_id(id).and_then(|map| sys::map(map.as_fd()));
+            map.map(|map| (sys::name(&map.name), id))
+        };
+        let maps = program.maps.into_iter().map(named).collect::<Result<_, _>>();
+        let maps = maps.map_err(|error| Fault::kernel(pin.display(), error))?;
+        found.push(Running { interface: pins::decode(&pin), maps });
+    }
+    Ok(found)
+}
+
+/// Pins again what somebody removed from under a controller that runs.
+pub fn mend(pins: &Pins, name: &str, link: &OwnedFd) {
+    let Ok(program) =
+        sys::program_of(link.as_fd(), Hook::Xdp).and_then(|program| sys::program(program.as_fd()))
+    else {
+        return;
+    };
+    for id in program.maps {
+        let Ok(map) = sys::map_by_id(id) else { continue };
+        let Ok(found) = sys::map(map.as_fd()) else { continue };
+        let of = sys::name(&found.name);
+        let folder = match of.as_str() {
+            of if SHARED.contains(&of) => pins.tables(),
+            of if OWN.contains(&of) => pins.interface(name),
+            _ => continue,
+        };
+        let at = folder.join(of);
+        if !at.exists() && fs::create_dir_all(&folder).is_ok() && sys::pin(map.as_fd(), &at).is_ok() {
+            warn!("{}: was gone; the running program's own is pinned there again", at.display());
+        }
+    }
+}
