@@ -2,10 +2,13 @@
 
 pub mod check;
 pub mod detach;
+pub mod events;
 pub mod explain;
+mod keys;
 pub mod notice;
 pub mod reference;
 pub mod reload;
 pub mod replay;
 pub mod run;
 mod signals;
+pub mod top;

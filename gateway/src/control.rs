@@ -5,7 +5,10 @@ pub mod client;
 pub mod handler;
 pub mod references;
 pub mod server;
+mod stream;
 
+use crate::events::Record as Event;
+use crate::suspects::top::{Question, Top};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,40 @@ pub enum Request {
         /// The wall clock is right, whatever it was before.
         trust_clock: bool,
     },
+    /// Subscribers by what was blocked. The answer is a [`Top`].
+    Top(Question),
+    /// The newest events. The answer is [`Newest`].
+    Events(Filter),
+    /// Events from now on, a line each: first [`FOLLOWING`], and where some were missed `{"missed":N}`.
+    Follow(Filter),
+}
+
+/// The first line to who follows events.
+pub const FOLLOWING: &str = r#"{"following":true}"#;
+
+/// Which events.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Filter {
+    /// Only of that kind.
+    pub kind: Option<Cow<'static, str>>,
+    /// Only of the zone of that id.
+    pub zone: Option<String>,
+}
+
+impl Filter {
+    /// Whether it lets that one through.
+    #[must_use]
+    pub fn admits(&self, event: &Event) -> bool {
+        self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
+            && self.zone.as_ref().is_none_or(|zone| event.zone.as_ref() == Some(zone))
+    }
+}
+
+/// Events that were told before somebody asked, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newest {
+    /// The events.
+    pub events: Vec<Event>,
 }
 
 impl Request {
@@ -119,6 +156,10 @@ pub enum Answer {
     Record(Record),
     /// To [`Request::Reload`].
     Reload(Reload),
+    /// To [`Request::Top`].
+    Top(Top),
+    /// To [`Request::Events`].
+    Newest(Newest),
     /// To what cannot be answered.
     Error {
         /// Why.

@@ -14,6 +14,7 @@
 
 pub mod adopt;
 pub mod attach;
+pub mod events;
 pub mod fault;
 pub mod flows;
 mod holders;
@@ -26,6 +27,7 @@ pub mod removal;
 pub mod return_path;
 mod seed;
 pub mod snapshot;
+pub mod suspects;
 mod sys;
 pub mod tallies;
 pub mod testrun;

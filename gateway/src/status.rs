@@ -1,6 +1,8 @@
 //! What the controller knows of itself, for `/metrics` and `/healthz`.
 
 use crate::datapath::attach::XdpMode;
+use crate::datapath::suspects::Swept;
+use crate::datapath::tallies::Tallies;
 use crate::tables::Rule;
 use gate25_common::abi::{Active, Target};
 use gate25_common::verdict::{Action, Family};
@@ -43,6 +45,10 @@ pub struct Status {
     pub state_failed: bool,
     /// Established connections that are redirected.
     pub flows: usize,
+    /// Subscribers whose connections were blocked.
+    pub suspects: Swept,
+    /// What the controller itself counts.
+    pub tallies: Tallies,
     /// A line a zone and family that redirects, by the policy in force.
     pub redirects: Vec<Redirect>,
 }

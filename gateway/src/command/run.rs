@@ -5,10 +5,14 @@ use crate::config::Config;
 use crate::control::handler::Handler;
 use crate::control::server;
 use crate::controller::{Around, Controller, Failure, Input};
+use crate::datapath::events::Ring;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
+use crate::datapath::netlink;
 use crate::datapath::pins::Pins;
+use crate::datapath::suspects::Suspects;
 use crate::events::Events;
+use crate::events::kernel::Teller;
 use crate::http;
 use crate::probe::{Pace, Prober};
 use crate::ready;
@@ -38,14 +42,17 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
         };
         Prober::new(runtime.handle().clone(), Pace::default(), report)
     };
-    let events = Events::default();
-    let (controller, mut programs) =
-        Controller::start(config.clone(), Around { status: status.clone(), events, prober }, log)?;
-    if config.events.is_some() {
-        warn!("events: comes with a later version; blocked connections are counted, not listed");
-    }
+    let events = Events::new(config.sink()?).context("events")?;
+    let around = Around { status: status.clone(), events: events.clone(), prober };
+    let (controller, mut programs) = Controller::start(config.clone(), around, log)?;
     let counters = controller.counters()?;
-    let _control = control(&config, handler(&config, status.clone(), inputs.clone())?, &runtime);
+    let suspects = Suspects::pinned(&Pins::below(&config.pin)?).map(Arc::new);
+    match &suspects {
+        Ok(suspects) => tell(&config, &status, &events, suspects.clone(), &runtime),
+        Err(fault) => warn!("{fault}: {NOTHING_TOLD}"),
+    }
+    let handler = handler(&config, status.clone(), inputs.clone())?.telling(events.clone(), suspects);
+    let _control = control(&config, handler, &runtime);
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals")?
@@ -66,7 +73,25 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     drop(programs);
     ready::tell();
     controller.run(&received);
+    events.finish();
     Ok(())
+}
+
+const NOTHING_TOLD: &str = "no blocked connection is told of; enforcement goes on";
+
+/// Tells what the program tells.
+fn tell(config: &Config, status: &Shared, events: &Events, suspects: Arc<Suspects>, runtime: &Runtime) {
+    let _inside = runtime.enter();
+    let found = config.interfaces.iter().filter_map(|interface| {
+        let index = netlink::interface(&interface.name).ok()?.index;
+        Some((index, interface.name.clone()))
+    });
+    let (status, events) = (status.clone(), events.clone());
+    let teller = Teller { status, suspects, events, interfaces: found.collect() };
+    match Pins::below(&config.pin).and_then(|pins| Ring::pinned(&pins)) {
+        Ok(ring) => drop(runtime.spawn(teller.follow(ring))),
+        Err(fault) => warn!("{fault}: {NOTHING_TOLD}"),
+    }
 }
 
 /// Answers on the control socket; without one, enforcement goes on all the same.

@@ -1,17 +1,21 @@
 //! What the controller answers on its control socket.
 
 use super::references::{Ends, Reference, References};
-use super::{Answer, FORBIDDEN, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use super::{Answer, FORBIDDEN, Newest, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use crate::cap::Cap;
 use crate::controller::Input;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Connection;
+use crate::datapath::suspects::Suspects;
+use crate::events::Events;
 use crate::status::Shared;
+use crate::suspects::top::{Question, Top, top};
 use gate25_common::abi::NO_ZONE;
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -32,10 +36,12 @@ pub struct Handler {
     inputs: Sender<Input>,
     find: Box<Find>,
     given: Mutex<Given>,
+    events: Events,
+    /// One asks at a time: it takes a while, and memory.
+    suspects: Result<Arc<tokio::sync::Mutex<Arc<Suspects>>>, Fault>,
     has_warned: AtomicBool,
 }
 
-#[derive(Default)]
 struct Given {
     references: References,
     log: Cap,
@@ -52,9 +58,24 @@ impl Handler {
             status,
             inputs,
             find: Box::new(find),
-            given: Mutex::default(),
+            given: Mutex::new(Given { references: References::default(), log: Cap::new(LINES) }),
+            events: Events::default(),
+            suspects: Err(Fault::kernel("map SUSPECTS", "is not there")),
             has_warned: AtomicBool::new(false),
         }
+    }
+
+    /// The same, which also tells of events, and of subscribers by what was blocked.
+    #[must_use]
+    pub fn telling(mut self, events: Events, suspects: Result<Arc<Suspects>, Fault>) -> Self {
+        self.events = events;
+        self.suspects = suspects.map(|suspects| Arc::new(tokio::sync::Mutex::new(suspects)));
+        self
+    }
+
+    /// What may be followed.
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Answers one line, without its newline, that a process of this user sent.
@@ -74,7 +95,23 @@ impl Handler {
                 .in_loop(|reply| Input::Asked { trust_clock, reply })
                 .await
                 .map_or_else(Answer::error, Answer::Reload),
+            Request::Top(question) => self.top(question).await.map_or_else(Answer::error, Answer::Top),
+            Request::Events(filter) => {
+                let newest = self.events.newest();
+                let events = newest.iter().map(|told| &told.record).filter(|event| filter.admits(event));
+                Answer::Newest(Newest { events: events.cloned().collect() })
+            }
+            // Its connection bears nothing else, see `stream`.
+            Request::Follow(_) => Answer::error("events cannot be followed behind other requests"),
         }
+    }
+
+    async fn top(&self, question: Question) -> Result<Top, String> {
+        let suspects = self.suspects.clone().map_err(|fault| fault.to_string())?;
+        let suspects = suspects.lock_owned().await;
+        let installed = self.status.lock().installed.clone().unwrap_or_default();
+        let read = tokio::task::spawn_blocking(move || top(&suspects, &installed, &question));
+        read.await.map_err(|error| error.to_string())?
     }
 
     /// Has the controller's loop do something, and awaits what comes of it.
@@ -169,29 +206,6 @@ impl Given {
     }
 }
 
-/// At most [`LINES`] a second.
-#[derive(Debug, Default)]
-struct Cap {
-    second: Option<Instant>,
-    written: u64,
-    suppressed: u64,
-}
-
-impl Cap {
-    /// Whether a line may be written now, and then how many could not be since the last one.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
-            (self.second, self.written) = (Some(now), 0);
-        }
-        if self.written == LINES {
-            self.suppressed += 1;
-            return None;
-        }
-        self.written += 1;
-        Some(std::mem::take(&mut self.suppressed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +215,6 @@ mod tests {
     use gate25_common::abi::NO_RULE;
     use gate25_common::verdict::{Action, Reason, RuleKind};
     use std::collections::HashMap;
-    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
     /// A handler that knows one connection from 203.0.113.9 port 40001.
@@ -325,14 +338,5 @@ mod tests {
         let broken =
             Handler::new(Shared::default(), channel().0, |_| Err(Fault::kernel("flows", "no such map")));
         assert_eq!(error(&answer(&broken, ASK)), UNKNOWN_CONNECTION);
-    }
-
-    #[test]
-    fn lines_are_capped_and_the_rest_is_counted() {
-        let (mut cap, now) = (Cap::default(), Instant::now());
-        assert!((0..LINES).all(|_| cap.admit(now) == Some(0)));
-        assert!((0..3).all(|_| cap.admit(now + Duration::from_millis(999)).is_none()));
-        let next = now + Duration::from_secs(1);
-        assert_eq!((cap.admit(next), cap.admit(next)), (Some(3), Some(0)));
     }
 }

@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::object::{self, Shape};
 use super::pins::Pins;
 use aya::maps::{Array, Map, MapData};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::warn;
 
@@ -24,6 +25,12 @@ pub enum Tally {
     ReloadsRefused = 1,
     /// Events that nobody could be told of.
     EventsLost = 2,
+    /// Events of kind `blocked`.
+    EventsBlocked = 8,
+    /// Events of kind `suspect`.
+    EventsSuspect = 9,
+    /// Events of kind `policy`.
+    EventsPolicy = 10,
 }
 
 /// The totals, for several threads. The default is of one process alone.
@@ -33,6 +40,12 @@ pub struct Tallies(Arc<Mutex<Totals>>);
 struct Totals {
     memory: [u64; ROOM as usize],
     map: Option<Array<MapData, u64>>,
+}
+
+impl fmt::Debug for Tallies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tallies").finish_non_exhaustive()
+    }
 }
 
 impl Default for Totals {
