@@ -16,7 +16,10 @@ use tokio::net::UnixStream;
 enum Line {
     Error { error: String },
     Missed { missed: u64 },
-    Following { following: bool },
+    Following {
+        #[serde(rename = "following")]
+        _following: bool,
+    },
     Event(Box<Record>),
 }
 
@@ -53,7 +56,7 @@ pub fn follow(control: &Path, filter: Filter, json: bool, out: &mut impl Write) 
             match serde_json::from_str(&line)? {
                 Line::Error { error } => return Err(refused(control, error).into()),
                 Line::Missed { missed } => eprintln!("{missed} events were missed here, read too slowly"),
-                Line::Following { following: _ } => {}
+                Line::Following { .. } => {}
                 Line::Event(event) => show(&event, json, out)?,
             }
             out.flush()?;

@@ -14,9 +14,9 @@ const BATCH: usize = 512;
 /// A subscriber that was silent for so long is forgotten: a day, in nanoseconds.
 const SILENCE: u64 = 24 * 3600 * 1_000_000_000;
 /// With more entries than this, the least of them go,
-const CROWDED: usize = SUSPECT_CAPACITY as usize / 4 * 3;
+const CROWDED: usize = SUSPECT_CAPACITY as usize / 8 * 7;
 /// until there are so many.
-const ROOMY: usize = SUSPECT_CAPACITY as usize / 2;
+const ROOMY: usize = SUSPECT_CAPACITY as usize / 4 * 3;
 
 /// The table, open for reading and for clearing.
 pub struct Suspects {

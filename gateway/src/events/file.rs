@@ -44,9 +44,10 @@ impl Rotated {
         })
     }
 
-    /// Of what is at the path.
+    /// Of the file at the path, if it is one.
     fn size(&self) -> Option<u64> {
-        fs::metadata(&self.path).ok().map(|metadata| metadata.len())
+        let there = fs::metadata(&self.path).ok().filter(fs::Metadata::is_file);
+        there.map(|metadata| metadata.len())
     }
 
     /// What is at the path, and its size.

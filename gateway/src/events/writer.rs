@@ -6,6 +6,7 @@ use crate::cap::Cap;
 use crate::datapath::fault::in_our_words;
 use crate::datapath::tallies::Tally;
 use gate25_common::verdict::EventKind;
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -68,10 +69,9 @@ impl Sink {
         match self {
             Self::File(file) => file.write(&told.line),
             Self::Output => {
-                let mut output = io::stdout().lock();
-                output.write_all(told.line.as_bytes())?;
-                output.write_all(b"\n")?;
-                output.flush()
+                // Not `io::stdout()`, whose lock the command has as long as it runs.
+                let mut output = File::from(rustix::stdio::stdout().try_clone_to_owned()?);
+                output.write_all(format!("{}\n", told.line).as_bytes())
             }
             // That is there already.
             Self::Log if told.record.kind == EventKind::Policy.label() => Ok(()),

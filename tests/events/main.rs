@@ -1,0 +1,7 @@
+//! Events, suspects and `top`, from real packets to what people read.
+
+mod connections;
+mod follow;
+mod sinks;
+mod suspects;
+mod support;
