@@ -215,7 +215,7 @@ pub struct Node {
     /// Below a mounted bpffs: programs, links and maps [default: /sys/fs/bpf/gate25]
     #[arg(long, value_name = "PATH")]
     pub pin: Option<PathBuf>,
-    /// What is kept across a reboot [default: /var/lib/gate25]
+    /// What is kept across a reboot: last good policy, newest time seen [default: /var/lib/gate25]
     #[arg(long, value_name = "PATH")]
     pub state: Option<PathBuf>,
     /// File of events; - is standard output [default: the log]

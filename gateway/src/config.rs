@@ -33,7 +33,7 @@ pub struct Config {
     /// Below a bpffs: programs, links and maps.
     #[serde(default = "default_pin")]
     pub pin: PathBuf,
-    /// What a later version keeps across a reboot.
+    /// What is kept across a reboot: the last good policy, the newest time seen.
     #[serde(default = "default_state")]
     pub state: PathBuf,
     /// Where events are written; by default, to the log.

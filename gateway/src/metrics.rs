@@ -133,11 +133,6 @@ impl Page {
                 flag(status.kept_since.is_some()),
             ),
             (
-                "gate25_state_written",
-                "Whether the last good policy and the newest time could be written.",
-                flag(!status.state_failed),
-            ),
-            (
                 "gate25_clock_behind_seconds",
                 "How far the wall clock is behind the newest time seen.",
                 status.clock_behind,
@@ -145,6 +140,10 @@ impl Page {
         ] {
             self.gauge(name, help, &[])?.with_label_values::<&str>(&[]).set(value);
         }
+        let writes =
+            self.counter("gate25_state_writes_total", "Writes into `state`, by result.", &["result"])?;
+        writes.with_label_values(&["ok"]).inc_by(status.state_writes.done);
+        writes.with_label_values(&["failed"]).inc_by(status.state_writes.failed);
         self.counter("gate25_clock_steps_total", "How often the wall clock was set.", &[])?
             .with_label_values::<&str>(&[])
             .inc_by(status.clock_steps);

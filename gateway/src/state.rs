@@ -32,6 +32,15 @@ const PACE: Duration = Duration::from_secs(1);
 /// The most octets of one file in the folder.
 const MAX_FILE: u64 = 1 << 30;
 
+/// How often it was tried to write what was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Writes {
+    /// All of it could be written.
+    pub done: u64,
+    /// Something could not.
+    pub failed: u64,
+}
+
 /// The folder, and what is to be written into it.
 #[derive(Debug)]
 pub struct State {
@@ -46,6 +55,7 @@ pub struct State {
     tried: Option<Instant>,
     /// Why it failed.
     fault: Option<String>,
+    writes: Writes,
 }
 
 impl State {
@@ -65,6 +75,7 @@ impl State {
             is_due: false,
             tried: None,
             fault: None,
+            writes: Writes::default(),
         }
     }
 
@@ -138,19 +149,21 @@ impl State {
             self.unwritten = None;
         }
         self.is_due = newest.is_err();
-        match policy.and(newest) {
-            Err(error) => self.fail(&error.to_string()),
-            Ok(()) if self.fault.take().is_some() => {
+        if let Err(error) = policy.and(newest) {
+            self.writes.failed += 1;
+            self.fail(&error.to_string());
+        } else {
+            self.writes.done += 1;
+            if self.fault.take().is_some() {
                 info!("state: {}: can be written again", self.folder.display());
             }
-            Ok(()) => {}
         }
     }
 
-    /// Whether what it is to hold could be written.
+    /// How often it was written.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.fault.is_none()
+    pub fn writes(&self) -> Writes {
+        self.writes
     }
 
     /// Says so, once.

@@ -3,6 +3,7 @@
 use crate::datapath::attach::XdpMode;
 use crate::datapath::suspects::Swept;
 use crate::datapath::tallies::Tallies;
+use crate::state::Writes;
 use crate::tables::Rule;
 use gate25_common::abi::{Active, Target};
 use gate25_common::verdict::{Action, Family};
@@ -41,8 +42,8 @@ pub struct Status {
     pub clock_steps: u64,
     /// By how many seconds the wall clock is behind the newest time seen.
     pub clock_behind: f64,
-    /// What is to be kept could not be written the last time.
-    pub state_failed: bool,
+    /// How often `state` was written.
+    pub state_writes: Writes,
     /// Established connections that are redirected.
     pub flows: usize,
     /// Subscribers whose connections were blocked.

@@ -17,7 +17,14 @@ use std::{
     time::Duration,
 };
 
-const WRITTEN: &str = "gate25_state_written";
+const WRITTEN: &str = "gate25_state_writes_total{result=\"ok\"}";
+const FAILED: &str = "gate25_state_writes_total{result=\"failed\"}";
+
+/// Awaits that many more.
+fn more(gate: &Gate<'_>, series: &str, count: f64) -> Result<()> {
+    let before = gate.metrics()?[series];
+    gate.wait_metrics(&format!("{count} more {series}"), |now| now[series] >= before + count).map(drop)
+}
 
 /// A file system of 64 KiB.
 struct Small(PathBuf);
@@ -66,7 +73,6 @@ fn a_full_disk_stops_nothing() -> Result<()> {
         crate::becomes(&lab, &lab.university, is_open, "reload", &gate)
     };
     kept(false)?;
-    gate.wait_series(WRITTEN, 1.0)?;
     let whole = fs::read(small.0.join("policy.tar"))?;
     for (what, cause) in [("full", "no space left on device"), ("read-only", "read-only file system")] {
         if what == "full" {
@@ -75,7 +81,7 @@ fn a_full_disk_stops_nothing() -> Result<()> {
             small.read_only(true)?;
         }
         open(true)?;
-        gate.wait_series(WRITTEN, 0.0)?;
+        more(&gate, FAILED, 2.0)?;
         says(&gate.log(), &["WARN", "state: ", &lab.folder().join("state").display().to_string(), cause])?;
         // Tried every second, told once; what was there stays, and nothing half-written is there.
         let lines = |gate: &Gate<'_>| gate.log().matches(cause).count();
@@ -91,7 +97,6 @@ fn a_full_disk_stops_nothing() -> Result<()> {
             small.read_only(false)?;
         }
         kept(true)?;
-        gate.wait_series(WRITTEN, 1.0)?;
         ensure!(lines(&gate) == 1, "{what}: told again: {}", gate.log());
         open(false)?;
         kept(false)?;
@@ -112,7 +117,7 @@ fn a_folder_that_is_missing_or_none() -> Result<()> {
     let config = gate::configuration(&lab, &file);
     let state = lab.folder().join("state");
     let gate = Gate::start(&lab, &file)?;
-    gate.wait_series(WRITTEN, 1.0)?;
+    gate.wait_metrics("written", |now| now[WRITTEN] > 0.0)?;
     ensure!(gate.stop()?.success());
     ensure!(fs::metadata(&state)?.permissions().mode() & 0o7777 == 0o750);
 
@@ -122,7 +127,7 @@ fn a_folder_that_is_missing_or_none() -> Result<()> {
     }
     let gate = Gate::start(&lab, &file)?;
     says(&gate.log(), &["WARN", "clock.json", "is no file of gate25", "the wall clock is trusted"])?;
-    gate.wait_series(WRITTEN, 0.0)?;
+    gate.wait_metrics("not written", |now| now[FAILED] > 0.0)?;
     ensure!(gate.stop()?.success());
     for name in ["policy.tar", "clock.json"] {
         fs::remove_dir(state.join(name))?;
@@ -138,7 +143,7 @@ fn a_folder_that_is_missing_or_none() -> Result<()> {
     let nowhere = config.replace("/state\n", "/policy.yaml/state\n");
     ensure!(nowhere != config);
     let gate = Gate::start_with(&lab, &nowhere)?;
-    gate.wait_series(WRITTEN, 0.0)?;
+    gate.wait_metrics("not written", |now| now[FAILED] > 0.0)?;
     says(&gate.log(), &["WARN", "policy.yaml/state", "not a directory", "enforcement goes on"])?;
     ensure!(gate.health()?.0 == 200 && gate.stop()?.success());
     Ok(())

@@ -4,6 +4,7 @@ mod clock;
 mod disk;
 mod kept;
 mod reload;
+mod unit;
 
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{

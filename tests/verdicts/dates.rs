@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::policies;
 use gate25::clock;
 use gate25::datapath::object::Unmanaged;
-use gate25::policy::compile::Clock;
+use gate25::policy::compile::{Clock, held_back, next_change};
 use gate25_common::verdict::{Direction, Reason};
 use jiff::{SignedDuration, Timestamp};
 use std::thread::sleep;
@@ -108,6 +108,55 @@ exceptions:
     assert_eq!(decided(&host, 7_999_999_999), named(Reason::Exception, "near"));
     assert_eq!(decided(&host, 8_000_000_000), named(Reason::Exception, "far"));
     assert_eq!(decided(&host, 9_000_000_000), named(Reason::Expired, "near"));
+}
+
+/// A clock that was set back: what opens goes by the wall clock, what shuts by the newest time seen.
+#[test]
+fn a_clock_set_back_opens_nothing() {
+    let day = |day: i8| moment(&format!("2004-07-{day:02}T00:00:00Z"));
+    let one = |rule: &str| policies::load(&policy(rule));
+    let exception = one(
+        r#"exceptions: [{id: r, destinations: ["198.51.100.0/24"], from: "2004-07-10T00:00:00Z", until: "2004-07-20T00:00:00Z"}]"#,
+    );
+    let block = one(
+        r#"blocks: [{id: r, destinations: ["198.51.100.0/24"], from: "2004-07-10T00:00:00Z", until: "2004-07-20T00:00:00Z"}]"#,
+    );
+    let (before, expired) = ((Reason::Default, None), named(Reason::Expired, "r"));
+    let (open, shut) = (named(Reason::Exception, "r"), named(Reason::BlockRule, "r"));
+    // Wall clock and newest time seen; what then holds, whether the wall clock alone would have it otherwise, and what it
+    // must reach for a change.
+    for (policy, wall, newest, wanted, is_held, next) in [
+        (&exception, 1, 1, &before, false, Some(10)),
+        (&exception, 1, 15, &before, false, Some(10)),
+        (&exception, 1, 20, &expired, false, Some(10)),
+        (&exception, 10, 15, &open, false, Some(20)),
+        (&exception, 15, 19, &open, false, Some(20)),
+        (&exception, 15, 20, &expired, true, None),
+        (&exception, 15, 25, &expired, true, None),
+        (&exception, 20, 25, &expired, false, None),
+        (&block, 1, 9, &before, false, Some(10)),
+        (&block, 1, 10, &shut, true, Some(20)),
+        (&block, 1, 25, &shut, true, Some(20)),
+        (&block, 15, 25, &shut, false, Some(20)),
+        (&block, 20, 25, &before, false, None),
+    ] {
+        let boot = 5_000_000_000;
+        let clock = Clock::new(day(wall), boot).having_seen(day(newest));
+        let host = Host::new(policy, clock, Unmanaged::Pass, true);
+        let at = format!("wall {wall}, newest {newest}");
+        assert_eq!(&decided(&host, boot), wanted, "{at}");
+        assert_eq!(held_back(policy, clock), if is_held { vec!["r"] } else { vec![] }, "{at}");
+        let next = next.map(day);
+        // Nothing changes with an exception that has been seen to end, but it is cheaper to look than to know.
+        let found = next_change(policy, clock);
+        assert_eq!(found, next, "{at}");
+        // An exception that holds ends when the wall clock gets there, by the boot clock.
+        if *wanted == open {
+            let end = boot + u64::from((20 - wall).unsigned_abs()) * 86_400_000_000_000;
+            assert_eq!(decided(&host, end - 1), open, "{at}");
+            assert_eq!(decided(&host, end), expired, "{at}");
+        }
+    }
 }
 
 /// The loaded program, as the boot clock passes `until`.

@@ -21,7 +21,7 @@ impl Controller {
             let mut status = self.status.lock();
             status.clock_steps += u64::from(step.is_some());
             status.clock_behind = now.newest.duration_since(now.wall).as_secs_f64();
-            status.state_failed = !self.state.is_sound();
+            status.state_writes = self.state.writes();
         }
         if let Some(seconds) = step {
             warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");

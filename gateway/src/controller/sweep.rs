@@ -6,6 +6,8 @@ use tracing::warn;
 
 /// How soon it is done again where so many come that room had to be made.
 const CROWDED: Duration = Duration::from_secs(1);
+/// It is done for one part in so many of the time, where nobody has to give way.
+const SHARE: u32 = 250;
 
 impl Controller {
     /// Forgets the least of them, when it is time, and tells how many there are.
@@ -13,12 +15,11 @@ impl Controller {
         if Instant::now() < self.sweep {
             return;
         }
+        let begin = Instant::now();
         let mut pause = GLANCE;
         match self.suspects.sweep() {
             Ok(swept) => {
-                if swept.was_crowded {
-                    pause = CROWDED;
-                }
+                pause = if swept.was_crowded { CROWDED } else { GLANCE.max(begin.elapsed() * SHARE) };
                 self.status.lock().suspects = swept;
             }
             Err(fault) => warn!("{fault}: nobody is forgotten; enforcement goes on"),

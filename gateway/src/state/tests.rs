@@ -32,7 +32,7 @@ fn a_policy_is_made_again_of_what_was_kept() {
     kept.keep(&loaded.kept, &loaded.policy.digest);
     kept.installed(at(1_000), &loaded.policy.digest);
     kept.tick(at(1_000));
-    assert!(kept.is_sound());
+    assert!(kept.fault.is_none());
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o750);
 
     fs::remove_dir_all(&path).unwrap();
@@ -121,7 +121,7 @@ fn what_is_damaged_is_said_and_not_used() {
     }
     assert!(state.kept().unwrap_err().to_string().contains("is no file of gate25"));
     state.write();
-    assert!(!state.is_sound());
+    assert!(state.fault.is_some());
 }
 
 #[test]
@@ -146,12 +146,12 @@ fn it_is_written_once_a_second_at_most_and_a_failure_keeps_the_old() {
     // Nothing can be made there, not even by root.
     fs::create_dir_all(folder.path().join(".clock.json.new/full")).unwrap();
     state.tick(at(5_000));
-    assert!(!state.is_sound());
+    assert!(state.fault.is_some());
     assert_eq!(read(), at(3_000).wall);
     fs::remove_dir_all(folder.path().join(".clock.json.new")).unwrap();
     state.tick(at(6_000));
-    assert!(!state.is_sound(), "it waits for a second");
+    assert!(state.fault.is_some(), "it waits for a second");
     state.tried = Instant::now().checked_sub(PACE);
     state.tick(at(6_000));
-    assert_eq!((state.is_sound(), read()), (true, at(6_000).wall));
+    assert_eq!((state.fault.is_none(), read()), (true, at(6_000).wall));
 }
