@@ -106,7 +106,11 @@ impl Events {
             file if file.is_absolute() => Ok(Sink::File(Rotated::new(file.clone(), max_size, keep))),
             file => {
                 let place = format!("events.file: {}", file.display());
-                Err(Unusable::new(place, "is not absolute", "begin the path with /, or give - for standard output"))
+                Err(Unusable::new(
+                    place,
+                    "is not absolute",
+                    "begin the path with /, or give - for standard output",
+                ))
             }
         }
     }

@@ -94,6 +94,8 @@ pub struct Controller {
     glance: Instant,
     /// Nobody else works below `pin` meanwhile.
     lock: Lock,
+    /// At the last look, somebody had removed folders below `pin`.
+    pins_were_gone: bool,
     tallies: Tallies,
     status: Shared,
     events: Events,

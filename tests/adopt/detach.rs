@@ -98,3 +98,22 @@ fn what_is_not_ours_is_left() -> Result<()> {
     ensure!(smtp::knock(&lab.alice, &lab.stranger, crate::LIMIT) != REFUSED);
     Ok(())
 }
+
+/// Killed half-way, it is begun again where it was; until then no start takes the interface for its own.
+#[test]
+fn one_that_did_not_end_is_ended_by_the_next() -> Result<()> {
+    let lab = Lab::new()?;
+    let _sinks = sinks(&lab)?;
+    let file = policy::write(lab.folder(), WEST)?;
+    let gate = Gate::start(&lab, &file)?;
+    let (config, pin) = (gate.config().to_owned(), lab.pin());
+    ensure!(gate.stop()?.success());
+    fs::rename(pin.join("links"), pin.join("detached"))?;
+    let place = format!("pinned at {}", pin.join("detached").join(INTERFACE).display());
+    crate::refuses(&lab, &config, &["another gate25", &place, "`gate25 detach`"])?;
+    enforced(&lab, &lab.alice)?;
+    let ended = gate25(&lab, "detach", &config)?;
+    ensure!(ended.code == Some(0) && ended.stdout.contains(&format!("{INTERFACE}: detached")), "{ended:?}");
+    ensure!(!pin.exists() && xdp::on(&lab.edge, INTERFACE)?.is_none(), "{ended:?}");
+    Ok(())
+}

@@ -46,6 +46,32 @@ fn a_running_controller_pins_again() -> Result<()> {
     not_backwards(&before, &gate.metrics()?)
 }
 
+/// Not one pin is left: until they are made again, `/healthz` says that enforcement would end with the controller.
+#[test]
+fn a_running_controller_pins_everything_again() -> Result<()> {
+    let lab = Lab::new()?;
+    let _sinks = sinks(&lab)?;
+    let looking = WEST.replace("action: reset", "action: reset\n    return_path: enforce");
+    let file = policy::write(lab.folder(), &looking)?;
+    let gate = Gate::start(&lab, &file)?;
+    gate.reload();
+    gate.wait_series("gate25_policy_reloads_total{result=\"ok\"}", 1.0)?;
+    enforced(&lab, &lab.alice)?;
+    let (before, pins) = (gate.metrics()?, entries(&lab.pin()));
+    fs::remove_dir_all(lab.pin())?;
+    let body =
+        wait::until(PATIENCE, || gate.health().ok().filter(|(code, _)| *code == 503)).context("healthy")?.1;
+    ensure!(body.contains("was removed: enforcement ends with this controller"), "{body}");
+    enforced(&lab, &lab.alice)?;
+    wait::until(PATIENCE, || (entries(&lab.pin()) == pins).then_some(()))
+        .with_context(|| format!("{:?}\n{}", entries(&lab.pin()), gate.log()))?;
+    wait::until(PATIENCE, || (gate.health().ok()?.0 == 200).then_some(())).context("still sick")?;
+    gate.kill();
+    enforced(&lab, &lab.alice)?;
+    let gate = Gate::start(&lab, &file)?;
+    not_backwards(&before, &gate.metrics()?)
+}
+
 /// Nobody was there to pin again: the program that runs still has its maps, and the next start takes them from it.
 #[test]
 fn a_start_finds_removed_maps_in_the_program_that_runs() -> Result<()> {

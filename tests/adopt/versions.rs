@@ -72,9 +72,12 @@ fn an_older_version_hands_over_its_counters_under_a_stream() -> Result<()> {
         let total = |samples: &Samples| {
             sum(samples, ATTEMPTS, &[("reason", reason), ("zone", "west"), ("direction", "egress")])
         };
-        let (found, made) = ((total(&last) - total(&first)) as u64, made.load(Ordering::Relaxed));
+        let (found, made) = (total(&last) - total(&first), made.load(Ordering::Relaxed));
         println!("{reason}: {made} connections, {found} attempts, {slow} slow");
-        ensure!((made..=made + slow).contains(&found), "{reason}: {found} attempts instead of {made}");
+        ensure!(
+            (made as f64..=(made + slow) as f64).contains(&found),
+            "{reason}: {found} attempts instead of {made}"
+        );
     }
     let rule = |samples: &Samples| sum(samples, "gate25_rule_attempts_total", &[("rule", "outbound")]);
     ensure!(
@@ -146,6 +149,31 @@ fn other_versions_are_removed_behind_a_start_that_succeeds() -> Result<()> {
         enforced(&lab, &lab.alice)?;
     }
     Ok(())
+}
+
+/// An interface that is not in the configuration any more goes on with its program, and that with its tables; once it is
+/// there again, it has counters of before.
+#[test]
+fn tables_that_a_program_still_reads_stay() -> Result<()> {
+    let lab = Lab::new()?;
+    let _sinks = sinks(&lab)?;
+    let second = lab.second_interface()?;
+    let south = "zones:\n  - {id: south, subscribers: [100.64.2.0/24, '2001:db8:102::/48'], mode: enforce, action: reset}\n";
+    let file = policy::write(lab.folder(), &WEST.replace("zones:\n", south))?;
+    let both = gate::configuration(&lab, &file) + "  - name: eth2\n";
+    let gate = Gate::start_with(&lab, &both)?;
+    enforced(&lab, &second.host)?;
+    ensure!(gate.stop()?.success());
+    age(&lab, COUNTERS_SINCE)?;
+    let gate = Gate::start(&lab, &file)?;
+    let said = format!("abi{COUNTERS_SINCE}: stays, for eth2 runs a program of that version");
+    ensure!(gate.log().contains(&said) && tree(&lab, COUNTERS_SINCE).exists(), "{}", gate.log());
+    enforced(&lab, &second.host)?;
+    ensure!(gate.stop()?.success());
+    let gate = Gate::start_with(&lab, &both)?;
+    ensure!(!tree(&lab, COUNTERS_SINCE).exists(), "{}", gate.log());
+    ensure!(sum(&gate.metrics()?, ATTEMPTS, &[("interface", "eth2"), ("zone", "south")]) == 8.0);
+    enforced(&lab, &second.host)
 }
 
 /// A start that fails late, when a new program is in the place of an old one already, puts that back.

@@ -13,8 +13,19 @@ use std::{
 };
 
 const KEYS: [&str; 13] = [
-    "time", "kind", "interface", "direction", "zone", "subscriber", "remote", "subscriber_port", "reason", "rule",
-    "action", "enforced", "attempts",
+    "time",
+    "kind",
+    "interface",
+    "direction",
+    "zone",
+    "subscriber",
+    "remote",
+    "subscriber_port",
+    "reason",
+    "rule",
+    "action",
+    "enforced",
+    "attempts",
 ];
 
 fn event(zone: &str, from: IpAddr, port: u16, to: &str, enforced: bool) -> Value {
@@ -53,7 +64,13 @@ fn both_families_and_modes_with_every_field() -> Result<()> {
     }
     let alice = site.lab.alice.v4.into();
     // Long over: the exception is named.
-    let mut expired = event("west", alice, connect(&site.lab.alice, alice, site.lab.university.v4.into())?, "198.51.100.25", true);
+    let mut expired = event(
+        "west",
+        alice,
+        connect(&site.lab.alice, alice, site.lab.university.v4.into())?,
+        "198.51.100.25",
+        true,
+    );
     expired["remote"] = json!(site.lab.university.v4);
     (expired["reason"], expired["rule"]) = (json!("expired"), json!("campus"));
     wanted.push(expired);
@@ -120,7 +137,8 @@ fn what_happens_without_a_controller_is_told_by_the_next_one() -> Result<()> {
     let restart = Timestamp::now();
     let gate = site.gate()?;
     let events = site.events_until("203.0.113.10")?;
-    let time: Timestamp = events.last().and_then(|event| event["time"].as_str()).context("no time")?.parse()?;
+    let time: Timestamp =
+        events.last().and_then(|event| event["time"].as_str()).context("no time")?.parse()?;
     ensure!(time < restart, "told with the time of its telling: {time}, {restart}");
     ensure!(events.iter().filter(|event| event["kind"] == "blocked").count() == 2, "{events:#?}");
     gate.wait_metrics("counts go on", |now| sum(now, "gate25_events_total", &[("kind", "blocked")]) == 2.0)?;
@@ -146,7 +164,10 @@ fn a_reload_is_told_whether_it_is_taken_or_refused() -> Result<()> {
     awaited("the policy is refused")?;
     let known = policy_events()?.len();
     let file = lines(&fs::read_to_string(site.file())?)?;
-    ensure!(known == 2 && file.iter().filter(|event| event["kind"] == "policy").count() == known, "{file:#?}");
+    ensure!(
+        known == 2 && file.iter().filter(|event| event["kind"] == "policy").count() == known,
+        "{file:#?}"
+    );
     ensure!(KEYS.iter().all(|key| file[0].get(key).is_some()), "{file:#?}");
     gate.wait_series("gate25_events_total{kind=\"policy\"}", 2.0)?;
     Ok(())

@@ -53,7 +53,8 @@ fn several_follow_each_what_they_asked_for() -> Result<()> {
     let mut port = 0;
     let both = || {
         port += 1;
-        let _ = site.frame("203.0.113.200".parse().ok()?, "192.0.2.200", port).map(|frame| site.send(&[frame]));
+        let _ =
+            site.frame("203.0.113.200".parse().ok()?, "192.0.2.200", port).map(|frame| site.send(&[frame]));
         (all.text().contains("203.0.113.200") && east.text().contains("203.0.113.200")).then_some(())
     };
     wait::until(SOON, both).context("nobody follows")?;
@@ -82,7 +83,11 @@ fn several_follow_each_what_they_asked_for() -> Result<()> {
     ensure!(gate.stop()?.success());
     let ended = east.process.wait(SOON).context("it follows a controller that is gone")?;
     let said = fs::read_to_string(&east.said)?;
-    ensure!(ended.code() == Some(1) && said.lines().last().is_some_and(|line| line.contains("the controller ended (")), "{said}");
+    ensure!(
+        ended.code() == Some(1)
+            && said.lines().last().is_some_and(|line| line.contains("the controller ended (")),
+        "{said}"
+    );
     Ok(())
 }
 

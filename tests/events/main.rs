@@ -3,5 +3,5 @@
 mod connections;
 mod follow;
 mod sinks;
-mod suspects;
 mod support;
+mod suspects;

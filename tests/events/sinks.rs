@@ -43,9 +43,7 @@ fn standard_output_and_the_log() -> Result<()> {
     let site = Site::new()?;
     let gate = Gate::start_with(&site.lab, &site.configuration("{file: \"-\"}"))?;
     site.tries("203.0.113.9", "192.0.2.200", 1)?;
-    let line = wait::until(SOON, || {
-        gate.log().lines().find(|line| line.starts_with('{')).map(str::to_owned)
-    });
+    let line = wait::until(SOON, || gate.log().lines().find(|line| line.starts_with('{')).map(str::to_owned));
     let event = lines(&line.context("nothing on standard output")?)?.pop().context("no line")?;
     ensure!(event["subscriber"] == "203.0.113.9" && event["kind"] == "blocked", "{event}");
     gate.stop()?;
@@ -56,7 +54,10 @@ fn standard_output_and_the_log() -> Result<()> {
         site.tries(&format!("203.0.113.{number}"), "192.0.2.200", 1)?;
     }
     gate.wait_series("gate25_events_total{kind=\"blocked\"}", 101.0)?;
-    ensure!(gate.log().contains("event: ") && gate.log().contains("blocked 203.0.113.10 port 20000 to 192.0.2.200"));
+    ensure!(
+        gate.log().contains("event: ")
+            && gate.log().contains("blocked 203.0.113.10 port 20000 to 192.0.2.200")
+    );
     ensure!(gate.log().matches("INFO event: ").count() <= 60, "{}", gate.log());
     ensure!(sum(&gate.metrics()?, "gate25_events_lost_total", &[]) == 0.0);
     Ok(())
@@ -118,7 +119,10 @@ fn a_full_disk_loses_events_and_nothing_else() -> Result<()> {
 fn what_cannot_be_used_is_said_at_the_start() -> Result<()> {
     let site = Site::new()?;
     for (events, wanted) in [
-        ("{file: /x, max_size: 100 parsecs}", "config: events.max_size: 100 parsecs: is no size, or too small ("),
+        (
+            "{file: /x, max_size: 100 parsecs}",
+            "config: events.max_size: 100 parsecs: is no size, or too small (",
+        ),
         ("{file: /x, max_size: 100}", "config: events.max_size: 100: is no size, or too small ("),
         ("{file: /x, keep: -1}", "config: events.keep: -1: is no number of files ("),
         ("{file: x}", "config: events.file: x: is not absolute ("),

@@ -73,7 +73,8 @@ impl Site {
     /// New connections from there to there, from ports 20000 on.
     pub(crate) fn tries(&self, from: &str, to: &str, times: u16) -> Result<()> {
         let from: IpAddr = from.parse()?;
-        let frames = (0..times).map(|number| self.frame(from, to, 20_000 + number)).collect::<Result<Vec<_>>>()?;
+        let frames =
+            (0..times).map(|number| self.frame(from, to, 20_000 + number)).collect::<Result<Vec<_>>>()?;
         self.send(&frames)
     }
 

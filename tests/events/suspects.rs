@@ -24,7 +24,9 @@ fn a_suspect_is_told_once() -> Result<()> {
         site.tries("203.0.113.22", remote, times)?;
     }
     // Two addresses of one subscriber, of a zone that monitors and counts by /56.
-    for (from, remote) in [("2001:db8:101:1::5", "a"), ("2001:db8:101:2::6", "b"), ("2001:db8:101:ff::7", "c")] {
+    for (from, remote) in
+        [("2001:db8:101:1::5", "a"), ("2001:db8:101:2::6", "b"), ("2001:db8:101:ff::7", "c")]
+    {
         site.tries(from, &format!("2001:db8:bad::{remote}"), 2)?;
     }
     site.tries("203.0.113.99", "192.0.2.200", 1)?;
@@ -87,7 +89,9 @@ fn top_has_everybody_in_the_order_asked_for() -> Result<()> {
         let found = top(arguments)?;
         let rows = found["rows"].as_array().context("no rows")?;
         rows.iter()
-            .map(|row| names.iter().position(|name| row["subscriber"] == *name).with_context(|| row.to_string()))
+            .map(|row| {
+                names.iter().position(|name| row["subscriber"] == *name).with_context(|| row.to_string())
+            })
             .collect()
     };
     for (arguments, wanted) in [
@@ -104,7 +108,8 @@ fn top_has_everybody_in_the_order_asked_for() -> Result<()> {
     }
     let all = top(&[])?;
     let rows = all["rows"].as_array().context("no rows")?;
-    let numbers = |row: &Value| (row["attempts"].clone(), row["attempts_in_window"].clone(), row["remotes"].clone());
+    let numbers =
+        |row: &Value| (row["attempts"].clone(), row["attempts_in_window"].clone(), row["remotes"].clone());
     let wanted = [(10, 1), (7, 7), (6, 4), (4, 2)];
     for (row, (attempts, remotes)) in rows.iter().zip(wanted) {
         ensure!(numbers(row) == (json!(attempts), json!(attempts), json!(remotes)), "{row}");
@@ -128,7 +133,8 @@ fn top_has_everybody_in_the_order_asked_for() -> Result<()> {
     ensure!(!ended.stdout.to_lowercase().contains("spam"), "{}", ended.stdout);
     let ended = site.ask(&["top", "--once", "--zone", "north"])?;
     ensure!(
-        ended.code == Some(1) && ended.last_line().starts_with("zone: north: is no zone of the policy in force ("),
+        ended.code == Some(1)
+            && ended.last_line().starts_with("zone: north: is no zone of the policy in force ("),
         "{ended:?}"
     );
     gate.stop()?;

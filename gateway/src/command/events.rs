@@ -14,8 +14,12 @@ use tokio::net::UnixStream;
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Error { error: String },
-    Missed { missed: u64 },
+    Error {
+        error: String,
+    },
+    Missed {
+        missed: u64,
+    },
     Following {
         #[serde(rename = "following")]
         _following: bool,

@@ -29,7 +29,9 @@ pub(super) async fn follow(
     filter: &Filter,
 ) -> io::Result<()> {
     let Some(mut events) = events.follow_up_to(FOLLOWERS) else {
-        return stream.write_all(&line(&Answer::error(format!("there are {FOLLOWERS} followers already")))).await;
+        return stream
+            .write_all(&line(&Answer::error(format!("there are {FOLLOWERS} followers already"))))
+            .await;
     };
     stream.write_all(format!("{FOLLOWING}\n").as_bytes()).await?;
     loop {

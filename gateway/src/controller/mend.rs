@@ -2,8 +2,9 @@
 
 use super::Controller;
 use crate::datapath::adopt;
-use crate::datapath::attach::State;
+use crate::datapath::attach::{Attachment, State};
 use crate::datapath::fault::Fault;
+use crate::datapath::lock::Lock;
 use crate::datapath::pins::Pins;
 use crate::datapath::return_path::ReturnPath;
 use crate::status::Interface;
@@ -43,15 +44,19 @@ impl Controller {
     }
 
     fn mended(&mut self, place: usize) -> Result<(), Fault> {
-        let pins = self.pins()?;
+        let pins = self.pins();
         let attachment = &mut self.attachments[place];
         let name = attachment.name().to_owned();
+        let pins = match pins {
+            Err(_) if !attachment.is_alive() => return Err(attachment.detached()),
+            pins => pins?,
+        };
         let state = attachment.state(&pins);
         if let State::Off(fault) = state {
             return Err(fault);
         }
-        let path = self.return_paths.iter_mut().find(|path| path.name() == name);
-        if let Some(path) = path.filter(|path| path.fault().is_some()) {
+        let mut path = self.return_paths.iter_mut().find(|path| path.name() == name);
+        if let Some(path) = path.as_mut().filter(|path| path.fault().is_some()) {
             if !pins.links().is_dir() {
                 return Err(Fault::new(
                     "interface",
@@ -63,6 +68,10 @@ impl Controller {
             // First: what is redirected must find its way back.
             path.attach(&pins)?;
             warn!("{name}: the return path is attached again");
+        } else if let Some(path) = path
+            && pins.link(&name).exists()
+        {
+            path.keep_pinned(&pins);
         }
         if let State::Free(index) = state {
             attachment.attach_again(index, &pins)?;
@@ -79,8 +88,13 @@ impl Controller {
         if self.lock.is_of(&pins) {
             return Ok(pins);
         }
-        let remedy = "start gate25 again to enforce";
-        Err(Fault::new("pin", self.config.pin.display(), "was removed, as `gate25 detach` does", remedy))
+        let remedy = "it is made again in a few seconds";
+        Err(Fault::new(
+            "pin",
+            self.config.pin.display(),
+            "was removed: enforcement ends with this controller",
+            remedy,
+        ))
     }
 
     /// Loads the way back for every interface, if a policy needs it, and attaches it to those that are there; the others
@@ -124,12 +138,46 @@ impl Controller {
     }
 
     /// Pins again what somebody removed from under the programs that run.
-    pub(super) fn mend_pins(&self) {
-        let Ok(pins) = self.pins() else { return };
-        for attachment in &self.attachments {
-            if pins.link(attachment.name()).exists() {
-                adopt::mend(&pins, attachment.name(), attachment.link());
+    pub(super) fn mend_pins(&mut self) {
+        let Ok(pins) = Pins::below(&self.config.pin) else { return };
+        let is_alive = self.attachments.iter().any(Attachment::is_alive);
+        let is_gone = is_alive && !(self.lock.is_of(&pins) && pins.links().is_dir());
+        // `detach`, which removes the folders too, is through by the second look, and its links are dead.
+        if is_gone && self.pins_were_gone {
+            match self.make_again(&pins) {
+                Ok(()) => warn!("{}: was removed, and is made again", pins.root().display()),
+                Err(fault) => error!("{fault}: enforcement ends with this controller"),
             }
         }
+        self.pins_were_gone = is_gone;
+        if is_gone || !self.lock.is_of(&pins) {
+            return;
+        }
+        for attachment in self.attachments.iter().filter(|attachment| attachment.is_alive()) {
+            adopt::mend(&pins, attachment.name(), attachment.program());
+        }
+        for path in self.return_paths.iter_mut().filter(|path| pins.return_link(path.name()).exists()) {
+            let name = path.name().to_owned();
+            if let Some(program) = path.program() {
+                adopt::mend(&pins, &name, program);
+            }
+        }
+        if is_alive {
+            self.slots.keep_pinned();
+            self.tallies.keep_pinned(&pins);
+        }
+    }
+
+    fn make_again(&mut self, pins: &Pins) -> Result<(), Fault> {
+        if !self.lock.is_of(pins) {
+            self.lock = Lock::take(pins)?;
+        }
+        for attachment in &self.attachments {
+            pins.make_all(attachment.name())?;
+            if attachment.is_alive() && !pins.link(attachment.name()).exists() {
+                attachment.pin_again(pins);
+            }
+        }
+        Ok(())
     }
 }

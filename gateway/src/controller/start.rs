@@ -93,6 +93,7 @@ impl Controller {
             sweep: Instant::now(),
             glance: Instant::now(),
             lock,
+            pins_were_gone: false,
             tallies: Tallies::pinned(pins),
             status,
             events,

@@ -10,7 +10,7 @@ use super::{tallies, zones};
 use gate25_common::abi::ABI_VERSION;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
@@ -205,13 +205,9 @@ fn running(pins: &Pins) -> Result<Vec<Running>, Fault> {
     Ok(found)
 }
 
-/// Pins again what somebody removed from under a controller that runs.
-pub fn mend(pins: &Pins, name: &str, link: &OwnedFd) {
-    let Ok(program) =
-        sys::program_of(link.as_fd(), Hook::Xdp).and_then(|program| sys::program(program.as_fd()))
-    else {
-        return;
-    };
+/// Pins again those maps of an interface's program that somebody removed from under a controller that runs.
+pub fn mend(pins: &Pins, name: &str, program: BorrowedFd<'_>) {
+    let Ok(program) = sys::program(program) else { return };
     for id in program.maps {
         let Ok(map) = sys::map_by_id(id) else { continue };
         let Ok(found) = sys::map(map.as_fd()) else { continue };

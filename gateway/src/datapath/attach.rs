@@ -253,7 +253,7 @@ impl Attachment {
             Err(error) => return State::Off(Fault::kernel(format!("link of {}", self.name), error)),
         }
         match (&interface.attached, &self.refused) {
-            _ if !is_pinned => off("the program was detached", "start gate25 again to enforce"),
+            _ if !is_pinned => State::Off(self.detached()),
             (Some(attached), _) => {
                 off(&format!("has another XDP program: {attached}"), "gate25's is attached again behind that")
             }
@@ -262,19 +262,34 @@ impl Attachment {
         }
     }
 
-    /// The link would end with this process.
-    fn pin_again(&self, pins: &Pins) {
+    /// Whether the link still is on an interface, of whatever name.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        sys::link(self.link.as_fd(), Hook::Xdp).is_ok_and(|joined| joined.interface != 0)
+    }
+
+    /// What `detach` did.
+    #[must_use]
+    pub fn detached(&self) -> Fault {
+        Fault::new("interface", &self.name, "the program was detached", "start gate25 again to enforce")
+    }
+
+    /// Pins a link whose pin somebody removed: it would end with this process.
+    pub fn pin_again(&self, pins: &Pins) {
         let pin = pins.link(&self.name);
         match sys::pin(self.link.as_fd(), &pin) {
-            Ok(()) => warn!("{}: was gone, and is pinned again", pin.display()),
+            Ok(()) => {
+                warn!("{}: was gone, and is pinned again", pin.display());
+                pin_program(self.program.as_fd(), &self.name, pins);
+            }
             Err(error) => warn!("{}: is gone: {error}: enforcement ends with this controller", pin.display()),
         }
     }
 
-    /// The link.
+    /// The program.
     #[must_use]
-    pub fn link(&self) -> &OwnedFd {
-        &self.link
+    pub fn program(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
     }
 
     /// Attaches the program to the interface of that index, which has the name of the one that is gone, or lost its

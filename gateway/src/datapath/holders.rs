@@ -14,7 +14,7 @@ pub(super) fn describe(program: u32) -> String {
     format!("{pinned}{of}")
 }
 
-/// The pin of a link in `PIN/links`, on any bpffs that is mounted here, that runs the program.
+/// The pin of a link below any `PIN`, on any bpffs that is mounted here, that runs the program.
 fn pin(program: u32) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let roots = mounts.lines().filter_map(|line| {
@@ -28,11 +28,11 @@ fn pin(program: u32) -> Option<PathBuf> {
     })
 }
 
-/// What lies in folders `links`, at most so deep.
+/// What lies in the folders that links are in (see [`pins::Pins::links`], [`pins::Pins::detached`]), at most so deep.
 fn links(folder: &Path, depth: u32) -> Vec<PathBuf> {
     let folders = pins::entries(folder).into_iter().filter(|path| path.is_dir());
     let found = folders.map(|path| match path.file_name() {
-        Some(name) if name == "links" => pins::entries(&path),
+        Some(name) if name == "links" || name == "detached" => pins::entries(&path),
         _ if depth > 0 => links(&path, depth - 1),
         _ => Vec::new(),
     });

@@ -125,6 +125,26 @@ impl ReturnPath {
         })
     }
 
+    /// Pins again what somebody removed: the link would end with this process, and the filter would be nobody's.
+    pub fn keep_pinned(&mut self, pins: &Pins) {
+        let Some(At { link, .. }) = &self.at else { return };
+        let pin = if link.is_some() { pins.return_link(&self.name) } else { pins.return_filter(&self.name) };
+        if pin.exists() {
+            return;
+        }
+        let program = program(&mut self.ebpf);
+        let object = link.as_ref().map(AsFd::as_fd).or(program);
+        let pinned = pin.parent().is_some_and(|folder| pins.make(folder).is_ok());
+        if pinned && object.is_some_and(|object| sys::pin(object, &pin).is_ok()) {
+            warn!("{}: was gone, and is pinned again", pin.display());
+        }
+    }
+
+    /// The program.
+    pub fn program(&mut self) -> Option<BorrowedFd<'_>> {
+        program(&mut self.ebpf)
+    }
+
     /// Takes the program off.
     pub fn detach(self, pins: &Pins) -> Result<(), Fault> {
         match self.at {
@@ -159,6 +179,11 @@ impl ReturnPath {
             warn!("{fault}: the new program stays");
         }
     }
+}
+
+fn program(ebpf: &mut Ebpf) -> Option<BorrowedFd<'_>> {
+    let program = object::classifier(ebpf).ok()?;
+    program.fd().ok().map(AsFd::as_fd)
 }
 
 /// Why the program is not on a hook.

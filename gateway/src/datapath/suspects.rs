@@ -113,7 +113,8 @@ impl Suspects {
                 ranks.select_nth_unstable_by_key(surplus, |(rank, _)| *rank);
             }
             let least = ranks.iter().take(surplus);
-            swept.suspects -= least.clone().filter(|((is_suspect, ..), _)| *is_suspect).count().min(swept.suspects);
+            swept.suspects -=
+                least.clone().filter(|((is_suspect, ..), _)| *is_suspect).count().min(swept.suspects);
             swept.entries = ranks.len() - surplus;
             swept.was_crowded = true;
             leaving = least.map(|(_, key)| *key).collect();

@@ -3,8 +3,10 @@
 use super::fault::Fault;
 use super::object::{self, Shape};
 use super::pins::Pins;
-use aya::maps::{Array, Map, MapData};
+use super::sys;
+use aya::maps::{Array, Map, MapData, MapError};
 use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::warn;
 
@@ -39,7 +41,8 @@ pub struct Tallies(Arc<Mutex<Totals>>);
 
 struct Totals {
     memory: [u64; ROOM as usize],
-    map: Option<Array<MapData, u64>>,
+    /// And the same again, to pin it.
+    map: Option<(Array<MapData, u64>, OwnedFd)>,
 }
 
 impl fmt::Debug for Tallies {
@@ -59,7 +62,7 @@ impl Tallies {
     #[must_use]
     pub fn pinned(pins: &Pins) -> Self {
         let mut totals = Totals::default();
-        match open(pins).and_then(|map| Ok((read(&map)?, map))) {
+        match open(pins).and_then(|map| Ok((read(&map.0)?, map))) {
             Ok((memory, map)) => totals = Totals { memory, map: Some(map) },
             Err(fault) => warn!("{fault}: the controller's own totals begin anew, and end with it"),
         }
@@ -72,11 +75,21 @@ impl Tallies {
         let total = &mut totals.memory[tally as usize];
         *total = total.wrapping_add(n);
         let total = *total;
-        if let Some(Err(error)) = totals.map.as_mut().map(|map| map.set(tally as u32, total, 0)) {
+        if let Some(Err(error)) = totals.map.as_mut().map(|(map, _)| map.set(tally as u32, total, 0)) {
             warn!("{}: the controller's own totals end with it", Fault::kernel(MAP, object::last(&error)));
             totals.map = None;
         }
         total
+    }
+
+    /// Pins the map again if somebody removed it.
+    pub fn keep_pinned(&self, pins: &Pins) {
+        let path = pins.tables().join(MAP);
+        let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !path.exists() && totals.map.as_ref().is_some_and(|(_, map)| sys::pin(map.as_fd(), &path).is_ok())
+        {
+            warn!("{}: was gone, and is pinned again", path.display());
+        }
     }
 
     /// The total.
@@ -86,14 +99,16 @@ impl Tallies {
     }
 }
 
-fn open(pins: &Pins) -> Result<Array<MapData, u64>, Fault> {
+fn open(pins: &Pins) -> Result<(Array<MapData, u64>, OwnedFd), Fault> {
     let failed = |error: &dyn std::error::Error| Fault::kernel(format!("map {MAP}"), object::last(error));
     let path = pins.tables().join(MAP);
     if !path.exists() {
         let map = Array::<MapData, u64>::create(ROOM, 0).map_err(|error| failed(&error))?;
         map.pin(&path).map_err(|error| failed(&error))?;
     }
-    Map::Array(object::open(&path)?).try_into().map_err(|error: aya::maps::MapError| failed(&error))
+    let kept = sys::open(&path).map_err(|error| failed(&error))?;
+    let map: Result<_, MapError> = Map::Array(object::open(&path)?).try_into();
+    Ok((map.map_err(|error| failed(&error))?, kept))
 }
 
 fn read(map: &Array<MapData, u64>) -> Result<[u64; ROOM as usize], Fault> {
@@ -116,7 +131,9 @@ mod tests {
             let tallies = tallies.clone();
             std::thread::spawn(move || (0..1000).map(|_| tallies.add(tally, 2)).max())
         });
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         let found =
             [Tally::ReloadsDone, Tally::ReloadsRefused, Tally::EventsLost].map(|tally| other.get(tally));
         assert_eq!(found, [4000, 0, 2000]);

@@ -4,11 +4,14 @@
 use super::fault::Fault;
 use super::object::{self, Shape};
 use super::pins::Pins;
+use super::sys;
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use gate25_common::abi::{NO_ZONE, ZONE_ID_LENGTH, ZONE_SLOTS, ZoneCounts};
 use gate25_common::verdict::Direction;
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use tracing::warn;
 
 /// The map's name below `pin`.
 pub(super) const MAP: &str = "ZONES";
@@ -20,6 +23,8 @@ type Id = [u8; ZONE_ID_LENGTH];
 /// The slots of all zones that were ever counted.
 pub struct Slots {
     map: HashMap<MapData, u32, Id>,
+    /// The same, to pin it again.
+    kept: OwnedFd,
     of: BTreeMap<String, u32>,
     /// The map is new: what a slot has counted may be of any zone.
     fresh: bool,
@@ -35,8 +40,9 @@ impl Slots {
             let map = HashMap::<MapData, u32, Id>::create(ZONE_SLOTS, 0).map_err(fault)?;
             map.pin(&path).map_err(|error| Fault::kernel(path.display(), object::last(&error)))?;
         }
+        let kept = sys::open(&path).map_err(|error| Fault::kernel(path.display(), error))?;
         let map = Map::HashMap(object::open(&path)?).try_into().map_err(fault)?;
-        let mut slots = Self { map, of: BTreeMap::new(), fresh, pins: pins.clone() };
+        let mut slots = Self { map, kept, of: BTreeMap::new(), fresh, pins: pins.clone() };
         for entry in &slots.map {
             let (slot, id) = entry.map_err(fault)?;
             let end = id.iter().position(|octet| *octet == 0).unwrap_or(id.len());
@@ -57,6 +63,14 @@ impl Slots {
             assigned.push(slot);
         }
         Ok(assigned)
+    }
+
+    /// Pins the map again if somebody removed it.
+    pub fn keep_pinned(&self) {
+        let path = self.pins.tables().join(MAP);
+        if !path.exists() && sys::pin(self.kept.as_fd(), &path).is_ok() {
+            warn!("{}: was gone, and is pinned again", path.display());
+        }
     }
 
     fn take(&mut self, id: &str, in_use: impl Fn(&str) -> bool) -> Result<u32, Fault> {

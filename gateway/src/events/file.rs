@@ -133,7 +133,11 @@ mod tests {
         assert!(!path.with_added_extension("3").exists());
         let long = "x".repeat(500);
         file.write(&long).unwrap();
-        assert_eq!((lines(&path), older("1")), (vec![long], of(30..31)), "a line that is too large by itself");
+        assert_eq!(
+            (lines(&path), older("1")),
+            (vec![long], of(30..31)),
+            "a line that is too large by itself"
+        );
     }
 
     #[test]
