@@ -64,6 +64,7 @@ pub fn interface(name: &str) -> Result<Interface, Fault> {
 }
 
 /// The name and the interface of an index, if there is one.
+#[must_use]
 pub fn interface_at(index: u32) -> Option<(String, Interface)> {
     let mut request = LinkMessage::default();
     request.header.index = index;

@@ -118,17 +118,23 @@ mod tests {
         numbers.map(|number| format!("line {number:04}")).collect()
     }
 
+    fn write(file: &mut Rotated, numbers: std::ops::Range<usize>) {
+        for line in of(numbers) {
+            file.write(&line).unwrap();
+        }
+    }
+
     #[test]
     fn it_is_rotated_before_it_is_too_large() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/events.jsonl");
         // Ten lines of ten octets.
         let mut file = Rotated::new(path.clone(), 100, 2);
-        of(0..25).iter().for_each(|line| file.write(line).unwrap());
+        write(&mut file, 0..25);
         let older = |number: &str| lines(&path.with_added_extension(number));
         assert_eq!((lines(&path), older("1"), older("2")), (of(20..25), of(10..20), of(0..10)));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        of(25..31).iter().for_each(|line| file.write(line).unwrap());
+        write(&mut file, 25..31);
         assert_eq!((lines(&path), older("1"), older("2")), (of(30..31), of(20..30), of(10..20)));
         assert!(!path.with_added_extension("3").exists());
         let long = "x".repeat(500);
@@ -145,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let mut file = Rotated::new(path.clone(), 100, 0);
-        of(0..11).iter().for_each(|line| file.write(line).unwrap());
+        write(&mut file, 0..11);
         assert_eq!(lines(&path), of(10..11));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
