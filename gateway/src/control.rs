@@ -191,6 +191,7 @@ pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suspects::top::Sort;
 
     /// What other programs write and read.
     #[test]
@@ -201,6 +202,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
         let text = r#"{"reference":"7K3QX2MB"}"#;
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reference("7K3QX2MB".into()));
+        let question = Question { sort: Sort::Remotes, zone: Some("west".into()), limit: 20 };
+        let text = r#"{"top":{"sort":"remotes","zone":"west","limit":20}}"#;
+        assert_eq!(serde_json::to_string(&Request::Top(question.clone())).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Top(question));
+        let text = r#"{"follow":{"kind":"suspect"}}"#;
+        let filter = Filter { kind: Some("suspect".into()), zone: None };
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Follow(filter));
         let text = r#"{"reload":{"trust_clock":true}}"#;
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reload { trust_clock: true });
     }

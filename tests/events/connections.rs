@@ -146,6 +146,26 @@ fn what_happens_without_a_controller_is_told_by_the_next_one() -> Result<()> {
 }
 
 #[test]
+fn a_stop_in_the_midst_of_it_loses_no_event() -> Result<()> {
+    let site = Site::new()?;
+    let mut gate = site.gate()?;
+    let frames: Vec<_> = (0..4000_u16)
+        .map(|number| {
+            site.frame(format!("2001:db8:100:{number:x}::1").parse()?, "2001:db8:bad::1", 1 + number)
+        })
+        .collect::<Result<_>>()?;
+    for part in frames.chunks(1000) {
+        site.send(part)?;
+        ensure!(gate.stop()?.success());
+        gate = site.gate()?;
+    }
+    site.tries("203.0.113.9", "192.0.2.200", 1)?;
+    let blocked = site.events_until("203.0.113.9")?.iter().filter(|event| event["kind"] == "blocked").count();
+    ensure!(blocked == frames.len() + 1, "{blocked} events of {} attempts", frames.len() + 1);
+    Ok(())
+}
+
+#[test]
 fn a_reload_is_told_whether_it_is_taken_or_refused() -> Result<()> {
     let site = Site::new()?;
     let gate = site.gate()?;

@@ -1,10 +1,16 @@
 //! Who is over the thresholds is told once; `top` has everybody who tried.
 
-use crate::support::Site;
+use crate::support::{SOON, Site, lines};
 use anyhow::{Context as _, Result, ensure};
-use gate25_tests::metrics::sum;
+use gate25_tests::{command, gate25, metrics::sum, process::Signal, wait};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 fn suspects(events: &[Value]) -> Vec<&Value> {
     events.iter().filter(|event| event["kind"] == "suspect").collect()
@@ -139,8 +145,45 @@ fn top_has_everybody_in_the_order_asked_for() -> Result<()> {
             && ended.last_line().starts_with("zone: north: is no zone of the policy in force ("),
         "{ended:?}"
     );
+    live(&site, &names)?;
     gate.stop()?;
     let ended = site.ask(&["top", "--once"])?;
     ensure!(ended.code == Some(1) && ended.last_line().contains("no controller answers"), "{ended:?}");
+    Ok(())
+}
+
+/// On a terminal, until `q`; and as JSON, until Ctrl-C.
+fn live(site: &Site, names: &[&str]) -> Result<()> {
+    let control = site.lab.folder().join("control.sock");
+    let (screen, json) = (site.lab.folder().join("screen"), site.lab.folder().join("json"));
+    let mut command = Command::new("script");
+    let top =
+        format!("stty cols 90 rows 7; {} top --control {}; stty -a", gate25().display(), control.display());
+    command.args(["-q", "-e", "-c", &top, "/dev/null"]).stdout(File::create(&screen)?);
+    let (reader, mut keys) = std::io::pipe()?;
+    command.stdin(reader);
+    let mut process = site.lab.edge.spawn(command)?;
+    let shown = |file: &Path| fs::read_to_string(file).unwrap_or_default();
+    let drawn = || (shown(&screen).matches("\x1b[H\x1b[2J").count() >= 2).then_some(());
+    wait::until(SOON, drawn).with_context(|| shown(&screen))?;
+    keys.write_all(b"xq")?;
+    let ended = process.wait(SOON).context("q does not end it")?;
+    let text = shown(&screen);
+    ensure!(ended.code() == Some(0) && text.contains(names[0]), "{ended} {text}");
+    ensure!(
+        text.lines().filter(|line| line.contains(" attempts")).all(|line| line.trim().len() <= 90 + 14),
+        "{text}"
+    );
+    // Seven lines have room for three subscribers.
+    ensure!(!text.contains(names[2]), "{text}");
+    ensure!(text.contains(" icanon") && text.contains(" echo "), "the terminal is not as it was: {text}");
+
+    let mut command = command::gate25(["top", "--json"]);
+    command.arg("--control").arg(control).stdin(Stdio::null()).stdout(File::create(&json)?);
+    let mut process = site.lab.edge.spawn(command)?;
+    wait::until(SOON, || (shown(&json).lines().count() >= 2).then_some(())).with_context(|| shown(&json))?;
+    process.signal(Signal::SIGINT);
+    ensure!(process.wait(SOON).context("Ctrl-C does not end it")?.code() == Some(0));
+    ensure!(lines(&shown(&json))?.iter().all(|top| top["rows"][0]["subscriber"] == names[0]));
     Ok(())
 }

@@ -63,9 +63,14 @@ impl Keyboard {
     async fn quit(&mut self) {
         loop {
             let Ok(mut ready) = self.input.readable().await else { return };
-            let mut key = [0];
-            match rustix::io::read(self.input.get_ref().as_fd(), &mut key) {
-                Ok(1) if !key.eq_ignore_ascii_case(b"q") => ready.clear_ready(),
+            let mut keys = [0; 64];
+            match rustix::io::read(self.input.get_ref().as_fd(), &mut keys) {
+                Ok(read) if read > 0 && !keys[..read].iter().any(|key| b"qQ".contains(key)) => {
+                    // A full buffer may have been too small.
+                    if read < keys.len() {
+                        ready.clear_ready();
+                    }
+                }
                 _ => return,
             }
         }

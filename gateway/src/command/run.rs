@@ -25,6 +25,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 /// Runs the controller until SIGTERM or SIGINT. `log` lets the program log each packet to port 25 (for debugging: it
@@ -47,9 +48,9 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     let (controller, mut programs) = Controller::start(config.clone(), around, log)?;
     let counters = controller.counters()?;
     let suspects = Suspects::pinned(&Pins::below(&config.pin)?).map(Arc::new);
-    match &suspects {
-        Ok(suspects) => tell(&config, &status, &events, suspects.clone(), &runtime),
-        Err(fault) => warn!("{fault}: {NOTHING_TOLD}"),
+    let telling = suspects.clone().and_then(|suspects| tell(&config, &status, &events, suspects, &runtime));
+    if let Err(fault) = &telling {
+        warn!("{fault}: no blocked connection is told of; enforcement goes on");
     }
     let handler = handler(&config, status.clone(), inputs.clone())?.telling(events.clone(), suspects);
     let _control = control(&config, handler, &runtime);
@@ -73,14 +74,25 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     drop(programs);
     ready::tell();
     controller.run(&received);
+    if let Ok(telling) = telling {
+        // What it has not read by now is told by the next controller.
+        telling.abort();
+        while !telling.is_finished() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
     events.finish();
     Ok(())
 }
 
-const NOTHING_TOLD: &str = "no blocked connection is told of; enforcement goes on";
-
 /// Tells what the program tells.
-fn tell(config: &Config, status: &Shared, events: &Events, suspects: Arc<Suspects>, runtime: &Runtime) {
+fn tell(
+    config: &Config,
+    status: &Shared,
+    events: &Events,
+    suspects: Arc<Suspects>,
+    runtime: &Runtime,
+) -> Result<JoinHandle<()>, Fault> {
     let _inside = runtime.enter();
     let found = config.interfaces.iter().filter_map(|interface| {
         let index = netlink::interface(&interface.name).ok()?.index;
@@ -88,10 +100,8 @@ fn tell(config: &Config, status: &Shared, events: &Events, suspects: Arc<Suspect
     });
     let (status, events) = (status.clone(), events.clone());
     let teller = Teller { status, suspects, events, interfaces: found.collect() };
-    match Pins::below(&config.pin).and_then(|pins| Ring::pinned(&pins)) {
-        Ok(ring) => drop(runtime.spawn(teller.follow(ring))),
-        Err(fault) => warn!("{fault}: {NOTHING_TOLD}"),
-    }
+    let ring = Ring::pinned(&Pins::below(&config.pin)?)?;
+    Ok(runtime.spawn(teller.follow(ring)))
 }
 
 /// Answers on the control socket; without one, enforcement goes on all the same.
