@@ -23,7 +23,7 @@ pub enum Sink {
     File(Rotated),
     /// Standard output.
     Output,
-    /// The log, with at most [`LINES`] a second.
+    /// The log, with at most twenty lines a second.
     Log,
 }
 
