@@ -9,13 +9,15 @@ use gate25::policy::{self, compile::compile};
 use gate25_common::verdict::Direction;
 use gate25_tests::lab::Lab;
 use gate25_tests::packet::{ACK, Ipv4, Ipv6, Link, Ppp, SYN, Tcp, arp, packet, protocol, udp};
-use gate25_tests::testrun::{measure, measure_live};
+use gate25_tests::testrun::{measure, measure_each, measure_live};
 use gate25_tests::xdp_pass::{DROP, PASS, TX, attach_code, load, load_classifier};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
 const ROUNDS: usize = 9;
 const REPEAT: u32 = 1_000_000;
+/// SYNs in a row, none like another.
+const SYNS: u32 = 4_000;
 /// Live frames at a time, all of them new pages.
 const FRAMES: u32 = 64;
 const LIVE_ROUNDS: usize = 99;
@@ -23,7 +25,7 @@ const LIVE_ROUNDS: usize = 99;
 const POLICY: &str = r#"
 version: 1
 zones:
-  - {id: silent, subscribers: ["203.0.113.0/25", "2001:db8:100::/48"], mode: enforce}
+  - {id: silent, subscribers: ["203.0.113.0/25", "10.1.0.0/16", "2001:db8:100::/48"], mode: enforce}
   - {id: prompt, subscribers: ["203.0.113.128/26"], mode: enforce, action: reset, return_path: enforce}
   - {id: prohibited, subscribers: ["203.0.113.224/27"], mode: enforce, action: icmp}
   - id: told
@@ -36,6 +38,7 @@ relays:
 exceptions:
   - {id: lasting, destinations: ["198.51.100.0/24"], permanent: true, owner: a, reason: b}
   - {id: dated, destinations: ["198.51.101.0/24"], until: "2100-01-01T00:00:00Z", owner: a, reason: b}
+  - {id: limited, destinations: ["198.51.102.0/24"], permanent: true, max_new_connections_per_minute: 1000000, owner: a, reason: b}
 blocks:
   - {id: blocked, destinations: ["198.51.100.66"], reason: b}
 "#;
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
 
     println!("{}\n", fs::read_to_string("/proc/version")?.trim());
     table("arriving from subscribers, XDP", &classes()?, empty.as_fd(), gate.as_fd())?;
+    new_connections(empty.as_fd(), gate.as_fd())?;
     // The return program may be on the interface or not; this is what it costs where it is.
     let (empty, toward) = (load_classifier()?, runner.classifier()?);
     table("leaving toward subscribers, TC", &toward_classes()?, empty.as_fd(), toward.as_fd())?;
@@ -74,6 +78,63 @@ fn table(title: &str, classes: &[Class], empty: BorrowedFd<'_>, gate: BorrowedFd
     );
     for Class(name, frame, bound) in classes {
         row(name, *bound, ROUNDS, || measure(empty, frame, REPEAT), || measure(gate, frame, REPEAT))?;
+    }
+    println!();
+    Ok(())
+}
+
+/// What is done for a SYN that is new. A test-run repeats one frame, so each SYN is a run of its own, and the first column
+/// is what the same run costs without what is asked for.
+fn new_connections(empty: BorrowedFd<'_>, gate: BorrowedFd<'_>) -> Result<()> {
+    println!("new connections, {SYNS} different SYNs, one run each (beside what the first column says)");
+    println!(
+        "{:<36} {:>7} {:>7} {:>7} {:>10} {:>6}",
+        "ns a SYN", "beside", "gate25", "added", "spread", "bound"
+    );
+    let mut sequence = 0;
+    let mut syns = |last: &dyn Fn(u32) -> [u8; 4], remote: &str| -> Result<Vec<Vec<u8>>> {
+        let frame = |number| {
+            sequence += 1;
+            let tcp = Tcp { sequence, ..Tcp::syn(40_000, 25) };
+            Ok(Link::new().carry(packet(last(number).into(), remote.parse()?, &tcp)))
+        };
+        (0..SYNS).map(frame).collect()
+    };
+    let one = |_| [203, 0, 113, 7];
+    let anyone = |number: u32| [10, 1, (number >> 8) as u8, number as u8];
+    // Each twice: the second is a retransmission.
+    let again = |frames: &[Vec<u8>]| -> Result<_> {
+        measure_each(gate, frames)?;
+        measure_each(gate, frames)
+    };
+    let rows: [(&str, &dyn Fn(u32) -> [u8; 4], &str, &str, Option<i64>); 6] = [
+        ("retransmitted, over an empty program", &one, "192.0.2.200", "empty", None),
+        ("new, over retransmitted", &one, "192.0.2.200", "again", Some(150)),
+        ("each of another subscriber, the same", &anyone, "192.0.2.200", "again", None),
+        ("allowed, new, over retransmitted", &one, "198.51.100.25", "again", None),
+        ("allowed, limited, over an empty one", &one, "198.51.102.25", "empty", None),
+        ("allowed, limited, over retransmitted", &one, "198.51.102.25", "again", Some(150)),
+    ];
+    for (name, from, to, beside, bound) in rows {
+        let (mut before, mut now) = (Vec::new(), Vec::new());
+        for _ in 0..=ROUNDS {
+            before.push(syns(from, to)?);
+            now.push(syns(from, to)?);
+        }
+        let is_again = name.starts_with("retransmitted");
+        row(
+            name,
+            bound,
+            ROUNDS,
+            || {
+                let frames = before.pop().context("frames")?;
+                if beside == "empty" { measure_each(empty, &frames) } else { again(&frames) }
+            },
+            || {
+                let frames = now.pop().context("frames")?;
+                if is_again { again(&frames) } else { measure_each(gate, &frames) }
+            },
+        )?;
     }
     println!();
     Ok(())

@@ -34,7 +34,7 @@ impl Syn {
     #[inline(always)]
     pub(crate) fn new(header: &[u8; TO_FLAGS], segment: &Segment) -> Self {
         let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-        let mut hash = mix(maps::SEED.load(), u64::from(sequence) << 16 | u64::from(segment.subscriber_port));
+        let mut hash = mix(maps::seed(), u64::from(sequence) << 16 | u64::from(segment.subscriber_port));
         for word in segment.subscriber.words().into_iter().chain(segment.remote.words()) {
             hash = mix(hash, word);
         }
@@ -93,7 +93,7 @@ fn subscriber(ctx: &XdpContext, segment: &Segment, judged: &Judged, now: u64) ->
     unsafe { atomic::add(&raw mut (*entry).attempts, 1) };
     // SAFETY: the other fields are integers; where CPUs meet, the newer word stays.
     let suspect = unsafe { &mut *entry };
-    suspect.heard(now, hash(segment.remote, maps::SEED.load()), thresholds.within);
+    suspect.heard(now, hash(segment.remote, maps::seed()), thresholds.within);
     (suspect.zone, suspect.reason, suspect.action) = (judged.zone, judged.reason(), judged.action());
     suspect.enforced = u8::from(judged.enforced());
     if suspect.is_over(&thresholds) {

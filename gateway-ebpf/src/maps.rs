@@ -18,9 +18,6 @@ pub(crate) static UNMANAGED: Global<u8> = Global::new(0);
 /// Set for `replay`: every verdict is left in [`TRACE`], and answers are not limited.
 #[unsafe(no_mangle)]
 pub(crate) static REPLAY: Global<u8> = Global::new(0);
-/// Mixed into the hash that recognises retransmissions, so that nobody can aim at a slot.
-#[unsafe(no_mangle)]
-pub(crate) static SEED: Global<u64> = Global::new(0);
 
 /// Both generations of a table; the controller fills the idle one before it flips [`ACTIVE`]. An inner map has room
 /// for what its policy needs, so the number here is only the template's.
@@ -74,6 +71,9 @@ pub(crate) static RULES: PerCpuHashMap<u64, RuleCount, { RULE_CAPACITY as usize 
 /// Answers carried out, by action.
 #[btf_map]
 pub(crate) static ACTIONS: PerCpuArray<u64, 8> = PerCpuArray::new();
+/// Mixed into hashes, so that nobody can aim at a slot; as old as the tables that they are of.
+#[btf_map]
+pub(crate) static SEED: Array<u64, 1> = Array::new();
 /// The newest SYNs, direct-mapped.
 #[btf_map]
 pub(crate) static RECENT: PerCpuArray<u64, RECENT_SLOTS> = PerCpuArray::new();
@@ -130,6 +130,12 @@ pub(crate) struct Scratch {
     pub(crate) limit: LimitKey,
     /// Who tries.
     pub(crate) subscriber: SubscriberKey,
+}
+
+/// See [`SEED`].
+#[inline(always)]
+pub(crate) fn seed() -> u64 {
+    SEED.get(0).copied().unwrap_or_default()
 }
 
 /// The CPU's scratch.

@@ -42,13 +42,14 @@ last good one stays. SIGTERM ends the controller and leaves enforcement in place
     /// Check a policy: every problem with file, line, column and remedy
     #[command(after_help = "Examples:
   gate25 check /etc/gate25/policies
-  gate25 check policies/example.yaml
+  gate25 check --offline policies/example.yaml
 
+Names are resolved, for 5 seconds at most; one that does not resolve is a warning.
 Exit status: 0 valid (warnings may be shown), 1 not valid.")]
     Check {
         /// A policy file, or a directory of *.yaml and *.yml files
         policy: PathBuf,
-        /// Ask no name server (names come with a later version; today there is nothing to ask)
+        /// Ask no name server: names are not resolved
         #[arg(long)]
         offline: bool,
         /// How to print problems
@@ -60,12 +61,40 @@ Exit status: 0 valid (warnings may be shown), 1 not valid.")]
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --policy policies/west-2004.yaml --from 203.0.113.9 --to 198.51.100.25 --at 2004-07-28T00:00:00-07:00 --json
   gate25 explain --policy policies/notice.yaml --from 203.0.113.200 --to 198.51.100.25 --direction return
+  gate25 explain --from 203.0.113.9 --to 198.51.100.25
   gate25 explain --ref 7K3QX2MB
 
-With --ref the running controller says what a notice's reference stands for. Without, it knows the policy alone: not
-`unmanaged: block` of an interface, nor `enforce: false` of a node, nor connections that were redirected, whose
-answers pass.")]
+Without --policy the running controller answers, by the policy in force and what its node says of `enforce` and
+`unmanaged`. With --policy that policy alone is known. Limits and connections that were redirected are never looked
+at. With --ref the controller says what a notice's reference stands for.")]
     Explain(Explain),
+    /// Say who gains or loses access under another policy
+    #[command(after_help = "Examples:
+  gate25 diff /etc/gate25/policies /tmp/policies.new
+  gate25 diff --at 2004-07-28T00:00:00-07:00 old.yaml new.yaml
+  gate25 diff --json old.yaml new.yaml
+
+Both policies are looked at as they are at one instant. Who begins or ceases to be enforced comes first. A line
+of change lose or gain is about access as `explain` gives it (a zone that monitors lets blocked packets pass all
+the same); one of change why has the same verdict for another reason. Addresses of no zone pass, as they do where
+no interface says `unmanaged: block`.
+
+Exit status: 0 compared, whether or not something is other; 1 a policy is not valid.")]
+    Diff {
+        /// The policy before: a file or directory
+        old: PathBuf,
+        /// The policy after
+        new: PathBuf,
+        /// Ask no name server: of `names` and `mx` only the texts are compared
+        #[arg(long)]
+        offline: bool,
+        /// The instant, in RFC 3339 with an offset [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// One JSON object, with all lines
+        #[arg(long)]
+        json: bool,
+    },
     /// Greet redirected connections, say why they were blocked, take nothing
     #[command(after_help = "Examples:
   gate25 notice --config /etc/gate25/gate25.yaml
@@ -74,6 +103,23 @@ answers pass.")]
 Needs no privilege: run it as a user of its own, in the group gate25. Without a controller it greets all the
 same, but cannot give a reason and a reference.")]
     Notice(Notice),
+    /// Say what the running controller does: attachment, policy, zones, rates, the next date, the last refusal
+    #[command(after_help = "Examples:
+  gate25 status
+  gate25 status --config /etc/gate25/gate25.yaml --json
+
+Rates are new connections to port 25 a minute, over the last minute; blocked ones are counted whether or not the
+zone enforces. For root and the group gate25.
+
+Exit status: 0 a controller answered, whatever it said; 1 none did.")]
+    Status {
+        /// Whom to ask
+        #[command(flatten)]
+        controller: Asked,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Have the running controller load its policy again, and say what came of it
     #[command(after_help = "Examples:
   gate25 reload
@@ -110,6 +156,24 @@ table is drawn every two seconds, until q or Ctrl-C.")]
 
 Exit status of --follow: 0 after Ctrl-C, 1 when the controller ends.")]
     Events(EventsAsked),
+    /// Look whether kernel, interfaces and privileges are as `run` needs them; nothing is changed
+    #[command(after_help = "Examples:
+  gate25 preflight --config /etc/gate25/gate25.yaml
+  gate25 preflight --policy /etc/gate25/policies --interface eth1
+
+Each line says what was looked at, what was found, what is needed and, where that is not the same, what to do.
+Run it as the user that `run` has: what only root can see is else left open.
+
+Exit status: 0 nothing fails (there may be warnings), 1 something does, and `run` would not start or not enforce
+as it should.")]
+    Preflight {
+        /// The node
+        #[command(flatten)]
+        node: Node,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the real program over a capture; nothing is attached
     #[command(after_help = "Examples:
   gate25 replay --policy /etc/gate25/policies traffic.pcap
@@ -126,6 +190,9 @@ Needs root: the packets run through the kernel.")]
         /// Which way the packets cross the interface
         #[arg(long, value_enum, default_value_t = Direction::Egress)]
         direction: Direction,
+        /// Ask no name server: names match nothing
+        #[arg(long)]
+        offline: bool,
         /// A JSON object a packet
         #[arg(long)]
         json: bool,
@@ -174,6 +241,9 @@ pub struct Explain {
     /// The instant, in RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
+    /// Ask no name server: names match nothing
+    #[arg(long, conflicts_with = "reference")]
+    pub offline: bool,
     /// Which way the packets go; --from is the subscriber all the same
     #[arg(long, value_enum, default_value_t = Direction::Egress)]
     pub direction: Direction,

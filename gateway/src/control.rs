@@ -4,12 +4,16 @@
 pub mod client;
 pub mod handler;
 pub mod references;
+pub mod report;
 pub mod server;
 mod stream;
 
+use crate::command::explain::Answered;
 use crate::events::Record as Event;
 use crate::suspects::top::{Question, Top};
+use gate25_common::verdict::Direction;
 use jiff::Timestamp;
+use report::Report;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -38,6 +42,19 @@ pub enum Request {
     },
     /// What a reference stands for. The answer is a [`Record`].
     Reference(String),
+    /// What the controller does. The answer is a [`Report`].
+    Status,
+    /// What happens to a connection by the policy in force. The answer is an [`Answered`].
+    Explain {
+        /// The subscriber's address.
+        subscriber: IpAddr,
+        /// The other side's, of the same family.
+        remote: IpAddr,
+        /// Left out: now.
+        at: Option<Timestamp>,
+        /// Which way.
+        direction: Way,
+    },
     /// To load the policy again. The answer, a [`Reload`], comes when the outcome is known.
     Reload {
         /// The wall clock is right, whatever it was before.
@@ -77,6 +94,34 @@ impl Filter {
 pub struct Newest {
     /// The events.
     pub events: Vec<Event>,
+}
+
+/// A [`Direction`], on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// From subscribers.
+    Egress,
+    /// Toward them.
+    Return,
+}
+
+impl From<Direction> for Way {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Egress => Self::Egress,
+            Direction::Return => Self::Return,
+        }
+    }
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Egress => Self::Egress,
+            Way::Return => Self::Return,
+        }
+    }
 }
 
 impl Request {
@@ -147,13 +192,17 @@ pub struct Reload {
 }
 
 /// What is answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
     /// To [`Request::Notice`].
     Notice(Notice),
     /// To [`Request::Reference`].
     Record(Record),
+    /// To [`Request::Status`].
+    Status(Box<Report>),
+    /// To [`Request::Explain`].
+    Explanation(Box<Answered>),
     /// To [`Request::Reload`].
     Reload(Reload),
     /// To [`Request::Top`].

@@ -3,6 +3,8 @@
 mod dates;
 mod kept;
 mod mend;
+mod names;
+mod rates;
 mod reload;
 mod start;
 mod sweep;
@@ -27,13 +29,16 @@ use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_chang
 use crate::policy::validate::MAX_RULES;
 use crate::policy::{Policy, Problem, Refused};
 use crate::probe::Probe;
-use crate::state::State;
+use crate::state::{State, Writes};
 use crate::status::{Installed, Shared};
 use crate::tables::Tables;
 use crate::watch::Watch;
 use gate25_common::abi::ZONE_SLOTS;
 use jiff::Timestamp;
+use names::Names;
+use rates::Rates;
 pub use start::Around;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use targets::Targets;
@@ -61,6 +66,8 @@ pub enum Input {
         /// Whether it is as it should be.
         is_up: bool,
     },
+    /// Name servers answered, or did not.
+    Named,
 }
 
 /// How often files, clocks and attachments are looked at.
@@ -101,8 +108,12 @@ pub struct Controller {
     events: Events,
     targets: Targets,
     state: State,
+    /// Writes into `state` that are among the totals.
+    written: Writes,
     /// The clocks at the last look.
     seen: Clock,
+    names: Names,
+    rates: Rates,
     /// The clocks when the tables in force were compiled.
     compiled: Clock,
     /// Rules that are not as the wall clock alone would have them, by id.
@@ -130,8 +141,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 impl Controller {
     /// The counters of all interfaces, for reading.
     pub fn counters(&self) -> Result<Counters, Fault> {
-        let pins = Pins::below(&self.config.pin)?;
-        Counters::pinned(&pins, self.config.interfaces.iter().map(|interface| interface.name.as_str()))
+        start::counters(&self.config, &Pins::below(&self.config.pin)?)
     }
 
     /// Runs until it is told to stop. Enforcement goes on after that.
@@ -146,6 +156,7 @@ impl Controller {
                     let _ = reply.send(self.reload("reload", trust_clock));
                 }
                 Ok(Input::Probed { probe, is_up }) => self.probed(probe, is_up),
+                Ok(Input::Named) => self.names.is_due = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             // Also under a stream of signals.
@@ -155,6 +166,7 @@ impl Controller {
             }
         }
         self.state.write();
+        self.leave_names();
         if self.status.lock().interfaces.iter().all(|interface| interface.attached) {
             info!("the controller ends; enforcement stays in place (`gate25 detach` ends it)");
         } else {
@@ -170,10 +182,14 @@ impl Controller {
         if Instant::now() >= self.glance {
             self.name_gateways();
             self.sweep_flows();
+            self.follow_rates();
+            // Answers that are kept get too old.
+            self.names.is_due = true;
             self.mend_pins();
             self.glance = Instant::now() + GLANCE;
         }
         self.sweep_suspects();
+        self.follow_names();
         self.mend_targets();
         self.look_at_attachments();
     }
@@ -186,7 +202,9 @@ impl Controller {
         loaded: Option<Timestamp>,
     ) -> anyhow::Result<()> {
         let slots = self.slots.assign(policy.zones.iter().map(|zone| zone.id.as_str()))?;
-        let mut tables = compile(policy, clock, self.config.enforce, |zone| slots[zone])?;
+        let resolved = self.names.resolved(policy);
+        let with_addresses = policy.with_addresses(&resolved);
+        let mut tables = compile(&with_addresses, clock, self.config.enforce, |zone| slots[zone])?;
         // Tables of which nothing is in force yet know nobody: then the way back has to wait for them.
         let is_first = self.store.active()?.generation() == 0;
         if tables.needs_return && !is_first {
@@ -199,6 +217,8 @@ impl Controller {
         if tables.needs_return && is_first {
             self.open_return_paths()?;
         }
+        let with_addresses = Arc::new(with_addresses.into_owned());
+        self.names_in_force(resolved);
         self.needs_return = tables.needs_return;
         self.may_have_return |= tables.needs_return;
         self.compiled = clock;
@@ -214,7 +234,9 @@ impl Controller {
         );
         let mut status = self.status.lock();
         status.redirects = redirects;
-        status.installed = Some(std::sync::Arc::new(Installed {
+        status.installed = Some(Arc::new(Installed {
+            policy: with_addresses,
+            next_change: self.next_change,
             digest: policy.digest.clone(),
             active,
             loaded,

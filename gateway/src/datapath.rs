@@ -25,7 +25,6 @@ pub mod object;
 pub mod pins;
 pub mod removal;
 pub mod return_path;
-mod seed;
 pub mod snapshot;
 pub mod suspects;
 mod sys;

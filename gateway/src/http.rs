@@ -100,7 +100,7 @@ fn scrape(status: &Status, counters: &Counters) -> Result<String, String> {
 
 async fn health_page(State(page): State<Arc<Page>>) -> Response {
     let status = page.status.lock().clone();
-    verdict(is_healthy(&status), health(&status))
+    verdict(status.is_healthy(), health(&status))
 }
 
 /// An answer of `/healthz`.
@@ -110,17 +110,11 @@ pub fn verdict(is_healthy: bool, json: String) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
-fn is_healthy(status: &Status) -> bool {
-    status.installed.is_some()
-        && !status.interfaces.is_empty()
-        && status.interfaces.iter().all(|interface| interface.attached)
-}
-
 fn health(status: &Status) -> String {
     let why = status.interfaces.iter().find_map(|interface| interface.why.clone());
     let why = why.or_else(|| status.installed.is_none().then(|| "no policy is installed yet".to_owned()));
     let body = json!({
-        "healthy": is_healthy(status),
+        "healthy": status.is_healthy(),
         "why": why,
         "generation": status.installed.as_ref().map(|installed| installed.active.generation()),
         "interfaces": status.interfaces,

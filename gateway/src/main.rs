@@ -3,10 +3,14 @@
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
-use gate25::command::{check, detach, events, explain, notice, reference, reload, replay, run, top};
+use gate25::command::{ask, check, detach, events, explain, notice, reference, reload, replay, run, top};
 use gate25::control::Filter;
 use gate25::controller::Failure;
+use gate25::diff;
+use gate25::names;
+use gate25::policy::compile::Clock;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
+use gate25::preflight;
 use gate25_common::verdict::EventKind;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -46,8 +50,8 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             run::run(arguments.node.config()?, arguments.log_packets)?;
         }
         Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
-        Command::Check { policy, .. } => {
-            if !check::check(&policy, &mut out, &mut io::stderr())? {
+        Command::Check { policy, offline, .. } => {
+            if !check::check(&policy, offline, &mut out, &mut io::stderr())? {
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -55,7 +59,22 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             log();
             notice::notice(arguments.options()?)?;
         }
+        Command::Diff { old, new, at, offline, json } => {
+            let at = at.unwrap_or_else(Timestamp::now);
+            print(&diff::compare(&load(&old, offline)?, &load(&new, offline)?, at)?, json, &mut out)?;
+        }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
+        Command::Preflight { node, json } => {
+            let report = preflight::look(&node.config()?);
+            print(&report, json, &mut out)?;
+            if report.fails() {
+                out.flush()?;
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Status { controller, json } => {
+            print(&ask::status(&controller.socket()?)?, json, &mut out)?;
+        }
         Command::Reload { controller, trust_clock, json } => {
             let outcome = reload::reload(&controller.socket()?, trust_clock)?;
             outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
@@ -84,9 +103,9 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             let show = if arguments.follow { events::follow } else { events::newest };
             show(&arguments.controller.socket()?, filter, arguments.json, &mut out)?;
         }
-        Command::Replay { policy, at, direction, json, capture } => {
+        Command::Replay { policy, at, direction, offline, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            replay::replay(&load(&policy)?, at, direction.into(), &capture, json, &mut out)?;
+            replay::replay(&load(&policy, offline)?, at, direction.into(), &capture, json, &mut out)?;
         }
     }
     out.flush()?;
@@ -98,27 +117,31 @@ fn log() {
 }
 
 fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
-    let Explain { policy, from, to, at, direction, json, reference, controller } = arguments;
+    let Explain { policy, from, to, at, offline, direction, json, reference, controller } = arguments;
     match (reference, policy, from, to) {
         (Some(reference), ..) => {
             let record = reference::look_up(&controller.socket()?, &reference)?;
             print(&record, json, out)
         }
-        (None, Some(policy), Some(from), Some(to)) => {
+        (None, policy, Some(from), Some(to)) => {
             if from.is_ipv4() != to.is_ipv4() {
                 return Err(anyhow::anyhow!(
                     "to: {to}: is of another family than {from} (give two IPv4 or two IPv6 addresses)"
                 )
                 .into());
             }
-            let at = at.unwrap_or_else(Timestamp::now);
             let path = explain::Path { subscriber: from, remote: to, direction: direction.into() };
-            print(&explain::explain(&load(&policy)?, path, at)?, json, out)
+            let explanation = match policy {
+                Some(policy) => {
+                    let at = Clock::standing_at(at.unwrap_or_else(Timestamp::now));
+                    explain::explain(&load(&policy, offline)?, path, at, explain::Node::PLAIN)?
+                }
+                None => ask::explain(&controller.socket()?, path, at)?,
+            };
+            print(&explanation, json, out)
         }
-        _ => Err(anyhow::anyhow!(
-            "policy: (none): the running controller cannot be asked yet, but for a reference (name a policy with --policy)"
-        )
-        .into()),
+        // clap has asked for both.
+        (None, _, None, _) | (None, _, _, None) => Ok(()),
     }
 }
 
@@ -150,10 +173,16 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn load(path: &Path) -> Result<Policy, Failure> {
+/// The policy, with the addresses of its names unless `offline`.
+fn load(path: &Path, offline: bool) -> Result<Policy, Failure> {
     let Loaded { policy, warnings, .. } = policy::load(path).map_err(Failure::Policy)?;
     print_warnings(&warnings);
-    Ok(policy)
+    if offline {
+        return Ok(policy);
+    }
+    let (resolved, unresolved) = names::resolve(&policy)?;
+    print_warnings(&unresolved);
+    Ok(policy.with_addresses(&resolved).into_owned())
 }
 
 fn print_warnings(warnings: &[Problem]) {

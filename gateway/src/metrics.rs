@@ -156,6 +156,7 @@ impl Page {
             let labels = [found.zone.as_str(), found.action.label(), found.family.label()];
             redirect.with_label_values(&labels).set(f64::from(u8::from(found.is_up)));
         }
+        self.names(status)?;
         let Some(installed) = &status.installed else { return Ok(()) };
         self.gauge("gate25_policy_info", "The policy in force; always 1.", &["digest"])?
             .with_label_values(&[&installed.digest])
@@ -179,6 +180,31 @@ impl Page {
             entries.with_label_values(&[table]).set(*used as f64);
             capacity.with_label_values(&[table]).set(*room as f64);
         }
+        Ok(())
+    }
+
+    /// Names of the policy in force.
+    fn names(&self, status: &Status) -> Result<()> {
+        let labels = ["rule", "key", "name"];
+        let addresses =
+            self.gauge("gate25_name_addresses", "Addresses that a name of a rule stands for.", &labels)?;
+        let failing = self.gauge(
+            "gate25_name_failing",
+            "Whether the last question for a name had no good answer; what it had before is kept for a time.",
+            &labels,
+        )?;
+        for row in &status.names {
+            let labels = [row.rule.as_str(), row.name.key.label(), row.name.text.as_str()];
+            addresses.with_label_values(&labels).set(row.addresses.len() as f64);
+            failing.with_label_values(&labels).set(f64::from(u8::from(row.failure.is_some())));
+        }
+        let resolutions = self.counter(
+            "gate25_name_resolutions_total",
+            "Questions to name servers, by result.",
+            &["result"],
+        )?;
+        resolutions.with_label_values(&["ok"]).inc_by(status.name_resolutions.good);
+        resolutions.with_label_values(&["failed"]).inc_by(status.name_resolutions.failed);
         Ok(())
     }
 }

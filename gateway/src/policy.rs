@@ -7,6 +7,7 @@ pub mod compile;
 pub mod document;
 pub mod files;
 pub mod kept;
+pub mod names;
 pub mod problem;
 pub mod validate;
 pub mod yaml;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use files::{Loaded, Refused, load, load_kept};
 pub use gate25_common::verdict::{Action, Mode, ReturnPath};
 pub use kept::Kept;
+pub use names::Names;
 pub use problem::Problem;
 
 /// Everything an operator wants enforced, checked and with all lists read. The order of entries has no meaning.
@@ -131,8 +133,10 @@ pub struct Relay {
     pub id: String,
     /// Indices into [`Policy::zones`].
     pub zones: Scope<usize>,
-    /// Destination prefixes, no host bits set, not empty.
+    /// Destination prefixes, no host bits set; not empty, unless it has names.
     pub addresses: Vec<IpNetwork>,
+    /// Hosts whose addresses are meant too.
+    pub names: Names,
 }
 
 /// What an exception is for; carried for people, without effect on the verdict.
@@ -158,8 +162,10 @@ pub struct Exception {
     pub zones: Scope<usize>,
     /// Who may.
     pub subscribers: Scope<IpNetwork>,
-    /// To where; `Every` is `destinations: any`, `Only` is never empty.
+    /// To where; `Every` is `destinations: any`, `Only` is never empty, unless it has names.
     pub destinations: Scope<IpNetwork>,
+    /// Hosts, and domains whose mail exchangers are meant too; none with `Every`.
+    pub names: Names,
     /// Holds from this instant on; `None` is from ever.
     pub from: Option<Timestamp>,
     /// Half-open: at this instant it no longer holds. `None` is `permanent: true`.

@@ -3,14 +3,18 @@
 use crate::datapath::attach::XdpMode;
 use crate::datapath::suspects::Swept;
 use crate::datapath::tallies::Tallies;
+use crate::names::Count;
+use crate::policy::Policy;
+use crate::policy::names::Resolved;
 use crate::state::Writes;
 use crate::tables::Rule;
 use gate25_common::abi::{Active, Target};
 use gate25_common::verdict::{Action, Family};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The controller writes it, HTTP reads it.
@@ -25,17 +29,54 @@ impl Shared {
     }
 }
 
+/// What the node's configuration says, and since when this controller goes by it.
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    /// Where the policy is.
+    pub policy: PathBuf,
+    /// `enforce`.
+    pub enforce: bool,
+    /// Some interface blocks sources of no zone.
+    pub block_unmanaged: bool,
+    /// When the controller began.
+    pub started: Timestamp,
+}
+
+/// A policy that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// When.
+    pub time: Timestamp,
+    /// What for, a line each.
+    pub problems: Vec<String>,
+}
+
+/// New connections a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rate {
+    /// Blocked, whether or not that was carried out.
+    pub blocked: f64,
+    /// Not blocked.
+    pub passed: f64,
+}
+
 /// The state of the controller.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
+    /// What it was told.
+    pub node: Node,
     /// What is in force.
     pub installed: Option<Arc<Installed>>,
     /// Reloads that took effect.
     pub reloads_done: u64,
     /// Reloads that were refused.
     pub reloads_refused: u64,
+    /// The last policy that was refused.
+    pub refusal: Option<Refusal>,
     /// A line an interface.
     pub interfaces: Vec<Interface>,
+    /// What zones try, by slot.
+    pub rates: HashMap<u32, Rate>,
     /// When the policy in force was kept, if the one at its path could not be read at the start.
     pub kept_since: Option<Timestamp>,
     /// How often the wall clock was seen to be set.
@@ -50,13 +91,31 @@ pub struct Status {
     pub suspects: Swept,
     /// What the controller itself counts.
     pub tallies: Tallies,
+    /// What the names of the policy in force stand for.
+    pub names: Vec<Resolved>,
+    /// Questions to name servers.
+    pub name_resolutions: Count,
     /// A line a zone and family that redirects, by the policy in force.
     pub redirects: Vec<Redirect>,
+}
+
+impl Status {
+    /// Whether every configured interface enforces an installed policy (or monitors, with `enforce: false`).
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.installed.is_some()
+            && !self.interfaces.is_empty()
+            && self.interfaces.iter().all(|interface| interface.attached)
+    }
 }
 
 /// A policy in force.
 #[derive(Debug, Clone, Default)]
 pub struct Installed {
+    /// The policy, with the addresses of its names.
+    pub policy: Arc<Policy>,
+    /// When a rule begins or ends next.
+    pub next_change: Option<Timestamp>,
     /// SHA-256 of the merged policy.
     pub digest: String,
     /// The generation.
@@ -91,7 +150,7 @@ pub struct Redirect {
 }
 
 /// An interface's state.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
     /// Its name.
     pub name: String,

@@ -25,7 +25,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<PathBuf> {
 /// What `check` gives: whether the policy is valid, stdout, stderr.
 fn checked(policy: &Path) -> (bool, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let ok = check(policy, &mut out, &mut err).expect("memory takes everything");
+    let ok = check(policy, true, &mut out, &mut err).expect("memory takes everything");
     (ok, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
 }
 

@@ -16,7 +16,7 @@ fn checked(text: &str) -> (bool, String, String) {
     let path = folder.path().join("p");
     std::fs::write(&path, text).expect("the file");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let ok = check(&path, &mut out, &mut err).expect("memory");
+    let ok = check(&path, true, &mut out, &mut err).expect("memory");
     let shown = |octets| String::from_utf8(octets).expect("text").replace(&path.display().to_string(), "p");
     (ok, shown(out), shown(err))
 }
@@ -75,6 +75,44 @@ fn too_many_zones_and_rules() {
         "{err}"
     );
     assert_eq!(err.lines().count(), 1);
+}
+
+#[test]
+fn names_that_are_too_many_or_twice_or_kept_for_nothing() {
+    let names = |count| (0..count).map(|i| format!("h{i}.example")).collect::<Vec<_>>().join(", ");
+    let rules = |relay, mx| {
+        format!(
+            "{ZONE}relays:\n- {{id: out, names: [{}]}}\nexceptions:\n\
+             - {{id: e, permanent: true, owner: o, reason: r, mx: [{}]}}\n",
+            names(relay),
+            names(mx)
+        )
+    };
+    let (ok, out, err) = checked(&rules(400, 600));
+    assert!(
+        ok && out == "p: ok: 1 zone, 1 relay, 1 exception, 0 blocks, 1 prefix, 1,000 names\n",
+        "{out}{err}"
+    );
+    let (ok, _, err) = checked(&rules(400, 602));
+    assert!(!ok && err.lines().count() == 1, "{err}");
+    assert!(
+        err.contains(
+            "exceptions[0].mx[600]: number 1,001: is one more than the 1,000 names a policy may have ("
+        ),
+        "{err}"
+    );
+
+    let text = format!(
+        "{ZONE}relays:\n- {{id: a, names: [a.example, b.example, A.Example.]}}\n\
+         - {{id: b, addresses: [192.0.2.1], keep_old_for: 7d}}\n"
+    );
+    let (ok, _, err) = checked(&text);
+    assert!(ok);
+    assert_eq!(
+        err,
+        "warning: p:6:41: relays[0].names[2]: A.Example.: is listed twice (keep one; the other is at p:6:19)\n\
+         warning: p:7:49: relays[1].keep_old_for: 7d: has no effect without names (leave it out)\n"
+    );
 }
 
 #[test]
@@ -137,7 +175,8 @@ fn a_zone_can_be_stopped() {
         let found = explain(
             &policy,
             Path { subscriber, remote, direction: Direction::Egress },
-            jiff::Timestamp::UNIX_EPOCH,
+            gate25::policy::compile::Clock::standing_at(jiff::Timestamp::UNIX_EPOCH),
+            gate25::command::explain::Node::PLAIN,
         )
         .expect("small");
         assert!(found.to_string().contains(reason), "{found}");

@@ -27,7 +27,7 @@ fn loaded(text: &str) -> Policy {
 fn warnings(text: &str) -> String {
     with_file(text, |path| {
         let mut err = Vec::new();
-        let ok = check(path, &mut Vec::new(), &mut err).expect("memory");
+        let ok = check(path, true, &mut Vec::new(), &mut err).expect("memory");
         let err = String::from_utf8(err).expect("text").replace(&path.display().to_string(), "p");
         assert!(ok, "{err}");
         err

@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
-use gate25::command::explain::{Path, explain};
+use gate25::command::explain::{Node, Path, explain};
 use gate25::policy::compile::{Clock, compile};
 use gate25::policy::{Action, Policy, ReturnPath, load};
 use gate25::tables::Tables;
@@ -93,8 +93,8 @@ fn the_way_back_is_needed_by_some() {
 /// JSON and text of an explanation.
 fn explained(policy: &Policy, from: &str, to: &str, direction: Direction) -> (String, String) {
     let (subscriber, remote) = (from.parse().expect("one"), to.parse().expect("one"));
-    let at = "2004-07-28T06:59:59Z".parse().expect("an instant");
-    let found = explain(policy, Path { subscriber, remote, direction }, at).expect("small");
+    let at = Clock::standing_at("2004-07-28T06:59:59Z".parse().expect("an instant"));
+    let found = explain(policy, Path { subscriber, remote, direction }, at, Node::PLAIN).expect("small");
     (serde_json::to_string(&found).expect("JSON"), found.to_string())
 }
 

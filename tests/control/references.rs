@@ -79,9 +79,9 @@ fn references_that_lead_nowhere() -> Result<()> {
     says(&["--ref", "00000000", "--to", "203.0.113.9"], 2, "usage: ")?;
     says(&["--policy", "x"], 2, "usage: ")?;
     says(
-        &["--from", "203.0.113.9", "--to", "192.0.2.1"],
+        &["--from", "203.0.113.9", "--to", "192.0.2.1", "--control", "/nonexistent/socket"],
         1,
-        "policy: (none): the running controller cannot be asked yet",
+        "control: /nonexistent/socket: no controller answers",
     )
 }
 

@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod command;
+pub mod dns;
 pub mod gate;
 pub mod http;
 pub mod lab;

@@ -52,6 +52,15 @@ pub fn measure(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Dur
     test_run(TestRun { repeat, ..of(program, frame) })
 }
 
+/// What one run takes, on average of these frames, each of which is run once.
+pub fn measure_each(program: BorrowedFd<'_>, frames: &[Vec<u8>]) -> Result<Duration> {
+    let mut total = Duration::ZERO;
+    for frame in frames {
+        total += measure(program, frame, 1)?;
+    }
+    Ok(total / u32::try_from(frames.len().max(1))?)
+}
+
 /// What one frame takes that is really sent, dropped or passed on, as if it had come in on that interface of this
 /// thread's network namespace; on average of `frames`, each of which is new.
 pub fn measure_live(program: BorrowedFd<'_>, frame: &[u8], interface: u32, frames: u32) -> Result<Duration> {

@@ -24,6 +24,7 @@ mod toward;
 mod zones;
 
 mod answers;
+mod difference;
 mod property;
 mod random;
 mod redirected;

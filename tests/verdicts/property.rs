@@ -39,7 +39,8 @@ const DECIDED: [Reason; 6] = [
 
 const HOUR: u64 = 3_600_000_000_000;
 
-fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> TestCaseResult) {
+/// Runs a property, with another seed every time.
+pub(crate) fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> TestCaseResult) {
     let given = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
     let config = ProptestConfig {

@@ -1,7 +1,7 @@
 //! Random policies and frames, all drawn from sixteen addresses, so that everything overlaps.
 
 use gate25::policy::{
-    Action, Block, Endpoints, Exception, Kind, Mode, Notice, Policy, Relay, ReturnPath, Scope, Zone,
+    Action, Block, Endpoints, Exception, Kind, Mode, Names, Notice, Policy, Relay, ReturnPath, Scope, Zone,
 };
 use gate25_common::verdict::Direction;
 use gate25_tests::packet::{Extension, Ipv4, Ipv6, Link, Payload, Ppp, Tcp, udp};
@@ -136,7 +136,8 @@ pub(crate) fn policy(actions: &'static [Action]) -> impl Strategy<Value = Policy
             }
             let zones = policy.zones.len();
             for (chosen, addresses) in relays {
-                policy.relays.push(Relay { id: id(), zones: zone_scope(&chosen, zones), addresses });
+                let names = Names::default();
+                policy.relays.push(Relay { id: id(), zones: zone_scope(&chosen, zones), addresses, names });
             }
             for (chosen, subscribers, destinations, (from, until)) in exceptions {
                 let zones = zone_scope(&chosen, zones);
@@ -147,6 +148,7 @@ pub(crate) fn policy(actions: &'static [Action]) -> impl Strategy<Value = Policy
                     zones,
                     subscribers,
                     destinations,
+                    names: Names::default(),
                     from,
                     until,
                     limit: None,

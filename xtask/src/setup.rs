@@ -32,6 +32,8 @@ pub(crate) fn run(purpose: For) -> Result<()> {
     if purpose >= For::Tests {
         promtool(&workspace())?;
         mail_programs(&workspace())?;
+        // The program alone, without a service.
+        packages(&["dnsmasq-base"])?;
         components()?;
         // For systemd-analyze, which checks the units; nothing of it runs.
         packages(&["systemd"])?;

@@ -1,6 +1,7 @@
 //! `gate25 check`: every problem of a policy, each in one line.
 
 use crate::clock;
+use crate::names;
 use crate::policy::compile::compile;
 use crate::policy::problem::{MAX_LISTED, grouped};
 use crate::policy::{self, Loaded, Policy, Problem, Refused, Scope};
@@ -8,12 +9,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Checks `policy`, and that it compiles; warnings and then problems go to `err`, a one-line summary to `out`. True when
-/// it is valid.
-pub fn check(policy: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
+/// it is valid. Unless `offline`, its names are resolved.
+pub fn check(policy: &Path, offline: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
     let (ok, summary, warnings) = match policy::load(policy) {
-        Ok(Loaded { policy, warnings, .. }) => {
+        Ok(Loaded { policy, mut warnings, .. }) => {
+            let (resolved, unresolved) = if offline { Default::default() } else { names::resolve(&policy)? };
+            warnings.extend(unresolved);
             print_warnings(&warnings, err)?;
-            match compile(&policy, clock::now(), true, |zone| zone as u32 + 1) {
+            match compile(&policy.with_addresses(&resolved), clock::now(), true, |zone| zone as u32 + 1) {
                 Ok(_) => (true, contents(&policy), warnings),
                 Err(too_large) => {
                     writeln!(err, "{too_large}")?;
@@ -60,7 +63,9 @@ fn contents(policy: &Policy) -> String {
         number(policy.blocks.len(), "block", "blocks"),
         number(prefixes, "prefix", "prefixes"),
     ];
-    format!("ok: {}", parts.join(", "))
+    let names = policy.named().map(|(_, names)| names.list.len()).sum();
+    let names = if names > 0 { format!(", {}", number(names, "name", "names")) } else { String::new() };
+    format!("ok: {}{names}", parts.join(", "))
 }
 
 fn count(list: &[Problem], noun: &str) -> String {

@@ -10,22 +10,26 @@ use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
 use gate25_common::verdict::{Action, Direction, Reason, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+/// One of a closed list.
+type Word = Cow<'static, str>;
+
 /// The answer; its JSON is contract section 3.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     from: IpAddr,
     to: IpAddr,
     at: Timestamp,
-    direction: &'static str,
+    direction: Word,
     zone: Option<String>,
-    verdict: &'static str,
-    action: &'static str,
+    verdict: Word,
+    action: Word,
     enforced: bool,
-    reason: &'static str,
+    reason: Word,
     rule: Option<String>,
     until: Option<Timestamp>,
     next_change: Option<Timestamp>,
@@ -45,38 +49,71 @@ pub struct Path {
     pub direction: Direction,
 }
 
-/// Explains what becomes of packets of a connection between a subscriber and port 25 of a remote address.
-pub fn explain(policy: &Policy, path: Path, at: Timestamp) -> Result<Explanation, TooLarge> {
-    let (verdict, zone, rule) = judge(policy, path, at)?;
+/// The answer of a running controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    explanation: Explanation,
+    target: Option<SocketAddr>,
+}
+
+impl From<Explanation> for Answered {
+    fn from(explanation: Explanation) -> Self {
+        Self { target: explanation.target, explanation }
+    }
+}
+
+impl From<Answered> for Explanation {
+    fn from(Answered { explanation, target }: Answered) -> Self {
+        Self { target, ..explanation }
+    }
+}
+
+/// Where a policy is in force, as far as that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// `enforce` of the node.
+    pub enforce: bool,
+    /// `unmanaged: block` of the interface.
+    pub block_unmanaged: bool,
+}
+
+impl Node {
+    /// One of which nothing is known but the policy.
+    pub const PLAIN: Self = Self { enforce: true, block_unmanaged: false };
+}
+
+/// Explains what becomes of packets of a connection between a subscriber and port 25 of a remote address, at `at.wall`.
+pub fn explain(policy: &Policy, path: Path, at: Clock, node: Node) -> Result<Explanation, TooLarge> {
+    let policy = &about(policy, path);
+    let (verdict, zone, rule) = judge(policy, path, at, node)?;
     let redirects = matches!(verdict.action, Action::Notice | Action::Relay);
     let redirecting = policy.zones.iter().find(|known| redirects && zone.as_ref() == Some(&known.id));
     Ok(Explanation {
         from: path.subscriber,
         to: path.remote,
-        at,
-        direction: path.direction.label(),
+        at: at.wall,
+        direction: path.direction.label().into(),
         target: redirecting.and_then(|zone| zone.redirects_to().of(path.remote.is_ipv6())),
         zone,
-        verdict: verdict.decision.label(),
-        action: verdict.action.label(),
+        verdict: verdict.decision.label().into(),
+        action: verdict.action.label().into(),
         enforced: verdict.enforced,
-        reason: verdict.reason.label(),
+        reason: verdict.reason.label().into(),
         until: rule.as_ref().and_then(|rule| rule.until),
         rule: rule.map(|rule| rule.id),
-        next_change: changes(policy, path, at)?,
+        next_change: changes(policy, path, at, node)?,
     })
 }
 
-/// The first instant after `at` at which verdict, reason or rule are others.
-fn changes(policy: &Policy, path: Path, at: Timestamp) -> Result<Option<Timestamp>, TooLarge> {
-    let policy = &about(policy, path);
-    let now = judge(policy, path, at)?;
-    let mut instant = at;
-    while let Some(next) = next_change(policy, Clock::standing_at(instant)) {
-        if judge(policy, path, next)? != now {
+/// The first instant after that at which verdict, reason or rule are others.
+fn changes(policy: &Policy, path: Path, at: Clock, node: Node) -> Result<Option<Timestamp>, TooLarge> {
+    let now = judge(policy, path, at, node)?;
+    let mut clock = at;
+    while let Some(next) = next_change(policy, clock) {
+        clock = Clock::standing_at(next).having_seen(at.newest);
+        if judge(policy, path, clock, node)? != now {
             return Ok(Some(next));
         }
-        instant = next;
     }
     Ok(None)
 }
@@ -84,11 +121,13 @@ fn changes(policy: &Policy, path: Path, at: Timestamp) -> Result<Option<Timestam
 fn judge(
     policy: &Policy,
     path: Path,
-    at: Timestamp,
+    at: Clock,
+    Node { enforce, block_unmanaged }: Node,
 ) -> Result<(Verdict, Option<String>, Option<Rule>), TooLarge> {
-    let tables = compile(policy, Clock::standing_at(at), true, |zone| zone as u32 + 1)?;
-    let verdict =
-        decide(&connection(path), path.direction, &View { tables: &tables, now: 0, block_unmanaged: false });
+    let tables = compile(policy, Clock { boot: 0, ..at }, enforce, |zone| zone as u32 + 1)?;
+    let view = View { tables: &tables, now: 0, block_unmanaged };
+    let mut verdict = decide(&connection(path), path.direction, &view);
+    verdict.enforced &= enforce;
     Ok((verdict, tables.zones.get(&verdict.zone).cloned(), tables.rules.get(&verdict.rule).cloned()))
 }
 
@@ -126,7 +165,7 @@ impl fmt::Display for Explanation {
         let none = || "-".to_owned();
         let or_none = |instant: Option<Timestamp>| instant.map_or_else(none, |instant| instant.to_string());
         let is_return = self.direction == Direction::Return.label();
-        let carried_out = match (self.verdict, self.enforced) {
+        let carried_out = match (&*self.verdict, self.enforced) {
             ("block", true) => ", carried out",
             ("block", false) if is_return => ", not carried out (the zone's return path monitors)",
             ("block", false) => ", not carried out (the zone monitors)",
@@ -145,7 +184,7 @@ impl fmt::Display for Explanation {
         let target = self.target.map_or_else(String::new, |target| format!(", to {target}"));
         let rows = [
             ("at", self.at.to_string()),
-            ("direction", self.direction.to_owned()),
+            ("direction", self.direction.clone().into_owned()),
             ("zone", self.zone.clone().unwrap_or_else(none)),
             ("verdict", format!("{}{carried_out}", self.verdict)),
             ("action", format!("{}{target}", self.action)),

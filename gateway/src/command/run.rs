@@ -1,7 +1,7 @@
 //! `gate25 run`: load, install, attach, serve, follow.
 
 use super::signals::Signals;
-use crate::config::Config;
+use crate::config::{Config, Unmanaged};
 use crate::control::handler::Handler;
 use crate::control::server;
 use crate::controller::{Around, Controller, Failure, Input};
@@ -14,12 +14,15 @@ use crate::datapath::suspects::Suspects;
 use crate::events::Events;
 use crate::events::kernel::Teller;
 use crate::http;
+use crate::names::Resolver;
+use crate::preflight;
 use crate::probe::{Pace, Prober};
 use crate::ready;
-use crate::status::Shared;
+use crate::status::{Node, Shared};
 use anyhow::Context;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -34,6 +37,12 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     let listener = http::bind(config.listen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let status = Shared::default();
+    status.lock().node = Node {
+        policy: config.policy.clone(),
+        enforce: config.enforce,
+        block_unmanaged: config.interfaces.iter().any(|interface| interface.unmanaged == Unmanaged::Block),
+        started: Timestamp::now(),
+    };
     let (inputs, received) = channel();
     let prober = {
         let inputs = inputs.clone();
@@ -43,9 +52,17 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
         };
         Prober::new(runtime.handle().clone(), Pace::default(), report)
     };
+    let resolver = {
+        let inputs = inputs.clone();
+        let report = move || {
+            let _ = inputs.send(Input::Named);
+        };
+        Resolver::new(report).context("names")?
+    };
     let events = Events::new(config.sink()?).context("events")?;
-    let around = Around { status: status.clone(), events: events.clone(), prober };
+    let around = Around { status: status.clone(), events: events.clone(), prober, resolver };
     let (controller, mut programs) = Controller::start(config.clone(), around, log)?;
+    preflight::concerns(&config).for_each(|line| warn!("{line}"));
     let counters = controller.counters()?;
     let suspects = Suspects::pinned(&Pins::below(&config.pin)?).map(Arc::new);
     let telling = suspects.clone().and_then(|suspects| tell(&config, &status, &events, suspects, &runtime));

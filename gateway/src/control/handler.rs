@@ -1,17 +1,20 @@
 //! What the controller answers on its control socket.
 
 use super::references::{Ends, Reference, References};
+use super::report::Report;
 use super::{Answer, FORBIDDEN, Newest, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
 use crate::cap::Cap;
+use crate::command::explain::{Node, Path, explain};
 use crate::controller::Input;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Connection;
 use crate::datapath::suspects::Suspects;
 use crate::events::Events;
+use crate::policy::compile::Clock;
 use crate::status::Shared;
 use crate::suspects::top::{Question, Top, top};
 use gate25_common::abi::NO_ZONE;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -91,6 +94,11 @@ impl Handler {
         match request {
             Request::Notice { subscriber, port } => self.notice(SocketAddr::new(subscriber, port)),
             Request::Reference(reference) => self.reference(&reference),
+            Request::Status => Answer::Status(Box::new(Report::new(&self.status.lock(), Timestamp::now()))),
+            Request::Explain { subscriber, remote, at, direction } => {
+                let path = Path { subscriber, remote, direction: direction.into() };
+                self.explain(path, at).await
+            }
             Request::Reload { trust_clock } => self
                 .in_loop(|reply| Input::Asked { trust_clock, reply })
                 .await
@@ -112,6 +120,34 @@ impl Handler {
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         let read = tokio::task::spawn_blocking(move || top(&suspects, &installed, &question));
         read.await.map_err(|error| error.to_string())?
+    }
+
+    /// What happens to a connection by the policy in force. With a large policy that takes a while, in which others are
+    /// answered.
+    async fn explain(&self, path: Path, at: Option<Timestamp>) -> Answer {
+        if path.subscriber.is_ipv4() != path.remote.is_ipv4() {
+            return Answer::error("the addresses are of two families");
+        }
+        let (installed, node, behind) = {
+            let status = self.status.lock();
+            let node = Node { enforce: status.node.enforce, block_unmanaged: status.node.block_unmanaged };
+            (status.installed.clone().unwrap_or_default(), node, status.clock_behind)
+        };
+        let clock = at.map_or_else(
+            || {
+                let now = Timestamp::now();
+                let newest = SignedDuration::try_from_secs_f64(behind).unwrap_or_default();
+                Clock::standing_at(now).having_seen(now.saturating_add(newest).unwrap_or(now))
+            },
+            Clock::standing_at,
+        );
+        let explained =
+            tokio::task::spawn_blocking(move || explain(&installed.policy, path, clock, node)).await;
+        match explained {
+            Ok(Ok(explanation)) => Answer::Explanation(Box::new(explanation.into())),
+            Ok(Err(error)) => Answer::error(error.to_string()),
+            Err(error) => Answer::error(error.to_string()),
+        }
     }
 
     /// Has the controller's loop do something, and awaits what comes of it.

@@ -83,7 +83,7 @@ pub fn bind(path: &Path) -> Result<(UnixListener, Bound), Fault> {
 
 /// Whether somebody listens there. One that does not take connections, and has too many waiting, listens all the same;
 /// it is not waited for.
-fn is_listened_to(path: &Path) -> bool {
+pub(crate) fn is_listened_to(path: &Path) -> bool {
     let Ok(address) = SocketAddrUnix::new(path) else { return false };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let asked = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)

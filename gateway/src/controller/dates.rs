@@ -2,6 +2,7 @@
 
 use super::{Controller, PATIENCE};
 use crate::clock;
+use crate::datapath::tallies::Tally;
 use crate::policy::Policy;
 use crate::policy::compile::held_back;
 use std::time::Instant;
@@ -19,9 +20,12 @@ impl Controller {
         self.seen = now;
         {
             let mut status = self.status.lock();
-            status.clock_steps += u64::from(step.is_some());
+            status.clock_steps = self.tallies.add(Tally::ClockSteps, step.is_some().into());
             status.clock_behind = now.newest.duration_since(now.wall).as_secs_f64();
-            status.state_writes = self.state.writes();
+            let (seen, now) = (&mut self.written, self.state.writes());
+            status.state_writes.done = self.tallies.follow(Tally::StateWritten, &mut seen.done, now.done);
+            status.state_writes.failed =
+                self.tallies.follow(Tally::StateFailed, &mut seen.failed, now.failed);
         }
         if let Some(seconds) = step {
             warn!("the wall clock was set by {seconds:+.3} s: dates are worked out again");
@@ -42,7 +46,7 @@ impl Controller {
     }
 
     /// What the kernel refuses is tried again, but not at every tick.
-    fn recompile(&mut self) {
+    pub(super) fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
         let clock = self.state.clock(clock::now(), &policy.digest);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);

@@ -1,12 +1,14 @@
 //! A new policy: taken whole, or refused whole.
 
-use super::{Controller, warn_of};
+use super::{Controller, names, warn_of};
 use crate::clock;
 use crate::control::Reload;
 use crate::datapath::tallies::Tally;
 use crate::policy::{Loaded, Refused};
+use crate::status::Refusal;
 use crate::watch::Watch;
 use jiff::Timestamp;
+use std::time::Duration;
 use tracing::error;
 
 impl Controller {
@@ -20,12 +22,17 @@ impl Controller {
                 warn_of(&warnings);
                 let now = clock::now();
                 let now = if trust_clock { now } else { self.state.clock(now, &policy.digest) };
+                self.names.expect(&policy, names::RELOAD_PATIENCE);
                 let result = self.put_into_force(&policy, now, Some(Timestamp::now()));
                 if result.is_ok() {
                     self.state.keep(&kept, &policy.digest);
                     self.policy = policy;
                     self.retire();
                     self.follow_targets();
+                    self.tell_of_names();
+                    self.keep_names();
+                } else {
+                    self.names.expect(&self.policy, Duration::ZERO);
                 }
                 (result.err().into_iter().map(|error| error.to_string()).collect(), warnings)
             }
@@ -46,7 +53,9 @@ impl Controller {
             }
             error!("{why}: the new policy is refused, the last good one stays in force");
             self.events.policy(None, &format!("{why}: the policy is refused"));
-            self.status.lock().reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
+            let mut status = self.status.lock();
+            status.reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
+            status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
         }
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }

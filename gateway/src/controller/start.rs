@@ -2,6 +2,8 @@
 //! same is taken back.
 
 use super::kept::Found;
+use super::names::Names;
+use super::rates::Rates;
 use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
@@ -15,13 +17,15 @@ use crate::datapath::lock::Lock;
 use crate::datapath::object::{self, Options};
 use crate::datapath::pins::Pins;
 use crate::datapath::return_path::ReturnPath;
+use crate::datapath::snapshot::Counters;
 use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::{Tallies, Tally};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::names::{PATIENCE, Resolver};
 use crate::policy::{Loaded, Policy};
 use crate::probe::Prober;
-use crate::state::State;
+use crate::state::{State, Writes};
 use crate::status::Shared;
 use aya::Ebpf;
 use gate25_common::verdict::Direction;
@@ -36,6 +40,8 @@ pub struct Around {
     pub events: Events,
     /// What looks at the targets of redirects for it.
     pub prober: Prober,
+    /// What asks name servers for it.
+    pub resolver: Resolver,
 }
 
 impl Controller {
@@ -59,7 +65,7 @@ impl Controller {
         pins: &Pins,
         lock: Lock,
         (Found { loaded: Loaded { policy, kept, .. }, watch, since }, state): (Found, State),
-        Around { status, events, prober }: Around,
+        Around { status, events, prober, resolver }: Around,
         log: bool,
     ) -> Result<(Self, Vec<Ebpf>), Failure> {
         let mut replaced = Vec::new();
@@ -99,13 +105,17 @@ impl Controller {
             events,
             targets: Targets::new(prober),
             state,
+            written: Writes::default(),
             seen: clock::now(),
+            names: Names::new(resolver, &config.state),
+            rates: Rates::new(counters(config, pins)?),
             compiled: clock::now(),
             held_back: Vec::new(),
             next_change: None,
             not_before: Instant::now(),
         };
         controller.name_gateways();
+        controller.names.expect(&policy, PATIENCE);
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         let clock = controller.state.clock(clock::now(), &policy.digest);
         let mut in_force = controller.put_into_force(&policy, clock, Some(Timestamp::now()));
@@ -121,12 +131,14 @@ impl Controller {
             controller.store.retire(|number| counted.contains(&number))?;
             return Err(error.into());
         }
-        controller.state.keep(&kept, &controller.policy.digest);
-        controller.tell_kept(since);
         controller.settle(pins);
         controller.retire();
+        controller.state.keep(&kept, &controller.policy.digest);
+        controller.tell_kept(since);
         // Not before: a start that fails takes no target from what an earlier controller left.
         controller.follow_targets();
+        controller.tell_of_names();
+        controller.keep_names();
         controller.look_at_attachments();
         Ok((controller, programs))
     }
@@ -141,6 +153,9 @@ impl Controller {
         status.tallies = self.tallies.clone();
         status.reloads_done = self.tallies.get(Tally::ReloadsDone);
         status.reloads_refused = self.tallies.get(Tally::ReloadsRefused);
+        status.clock_steps = self.tallies.get(Tally::ClockSteps);
+        status.state_writes.done = self.tallies.get(Tally::StateWritten);
+        status.state_writes.failed = self.tallies.get(Tally::StateFailed);
     }
 
     /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier
@@ -159,4 +174,9 @@ impl Controller {
         self.attachments.extend(attachments.into_iter().map(|(_, attachment)| attachment));
         Ok(())
     }
+}
+
+/// The counters of all interfaces, for reading.
+pub(super) fn counters(config: &Config, pins: &Pins) -> Result<Counters, Fault> {
+    Counters::pinned(pins, config.interfaces.iter().map(|interface| interface.name.as_str()))
 }

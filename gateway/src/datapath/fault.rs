@@ -22,6 +22,18 @@ impl Fault {
         Self { what, value: value.to_string(), cause: in_our_words(&cause), remedy: remedy.to_string() }
     }
 
+    /// What is wrong, without a remedy.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
     /// An interface that does not exist.
     pub(crate) fn absent(interface: &str) -> Self {
         Self::new("interface", interface, ABSENT, "`ip link` lists what there is")

@@ -14,6 +14,7 @@ use aya::{Ebpf, Pod};
 use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target, Thresholds, ZONE_SLOTS};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
@@ -35,13 +36,27 @@ impl Store {
             let data = object::open(&pins.tables().join(name))?;
             Ok((*name, Map::from_map_data(data).map_err(|error| Fault::kernel(name, error))?))
         };
-        Ok(Self { maps: SHARED.iter().map(open).collect::<Result<_, Fault>>()?, targets: None })
+        let mut store = Self { maps: SHARED.iter().map(open).collect::<Result<_, Fault>>()?, targets: None };
+        store.seed()?;
+        Ok(store)
     }
 
     /// Those of a program of one's own.
     pub fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
         let take = |name: &&'static str| Ok((*name, object::take(ebpf, name)?));
         Ok(Self { maps: SHARED.iter().map(take).collect::<Result<_, Fault>>()?, targets: None })
+    }
+
+    /// Draws the secret of the program's hashes, unless it was drawn before.
+    fn seed(&mut self) -> Result<(), Fault> {
+        let mut seed: Array<&mut MapData, u64> =
+            self.map("SEED")?.try_into().map_err(|error| fault("SEED", error))?;
+        if seed.get(&0, 0).map_err(|error| fault("SEED", error))? == 0 {
+            // The standard library's hasher is seeded by the system.
+            let drawn = RandomState::new().hash_one(0);
+            seed.set(0, drawn, 0).map_err(|error| fault("SEED", error))?;
+        }
+        Ok(())
     }
 
     /// Another handle on the rules' counters.

@@ -7,7 +7,7 @@ use super::sys;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp};
 use netlink_packet_route::tc::{TcHandle, TcMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::net::IpAddr;
@@ -21,6 +21,10 @@ pub struct Interface {
     pub index: u32,
     /// The XDP program on it.
     pub attached: Option<Attached>,
+    /// Somebody wants it to carry packets.
+    pub is_up: bool,
+    /// Octets of the largest IP packet it carries.
+    pub mtu: u32,
 }
 
 /// An XDP program on an interface.
@@ -197,5 +201,10 @@ fn described(link: &LinkMessage) -> Interface {
         }
         _ => None,
     });
-    Interface { index: link.header.index, attached }
+    let mtu = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    });
+    let is_up = link.header.flags.contains(LinkFlags::Up);
+    Interface { index: link.header.index, attached, is_up, mtu: mtu.unwrap_or(0) }
 }

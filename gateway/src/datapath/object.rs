@@ -2,7 +2,6 @@
 
 use super::fault::Fault;
 use super::pins::Pins;
-use super::seed;
 use aya::maps::{MapData, MapError};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
@@ -17,7 +16,7 @@ use std::path::{Path, PathBuf};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
 
 /// Maps that all interfaces share.
-pub(super) const SHARED: [&str; 16] = [
+pub(super) const SHARED: [&str; 17] = [
     "SUBSCRIBERS_V4",
     "SUBSCRIBERS_V6",
     "DESTINATIONS_V4",
@@ -34,11 +33,11 @@ pub(super) const SHARED: [&str; 16] = [
     "SUSPECTS",
     "THRESHOLDS",
     "EVENTS",
+    "SEED",
 ];
-/// Maps that each interface has, and that outlive its programs.
-pub(super) const OWN: [&str; 6] = ["PASSED", "COUNTS", "ACTIONS", "FLOW_EVENTS", "GATEWAY", "EVENTS_LOST"];
-/// The same, but nobody else reads them.
-const PRIVATE: [&str; 1] = ["RECENT"];
+/// Maps that each interface has, and that outlive its programs; the last one is nobody's business but theirs.
+pub(super) const OWN: [&str; 7] =
+    ["PASSED", "COUNTS", "ACTIONS", "FLOW_EVENTS", "GATEWAY", "EVENTS_LOST", "RECENT"];
 
 /// What the program does with sources of no zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,10 +76,7 @@ pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fau
         .override_global("UNMANAGED", &unmanaged, true)
         .override_global("REPLAY", &replay, true)
         .override_global("AYA_LOG_LEVEL", &level, true);
-    let pinned = pinned(options)?;
-    let seed = seed::seed(options.pins.map(|(pins, _)| pins));
-    loader.override_global("SEED", &seed, true);
-    for (name, path) in pinned {
+    for (name, path) in pinned(options)? {
         loader.map_pin_path(name, Cow::<Path>::Owned(path));
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| unloadable(&error))?;
@@ -99,7 +95,7 @@ fn pinned(options: &Options<'_>) -> Result<Vec<(&'static str, PathBuf)>, Fault> 
     let (tables, own) = (pins.tables(), pins.interface(interface));
     pins.make_all(interface)?;
     let shared = SHARED.iter().map(|name| (*name, tables.join(name)));
-    Ok(shared.chain(OWN.iter().chain(&PRIVATE).map(|name| (*name, own.join(name)))).collect())
+    Ok(shared.chain(OWN.iter().map(|name| (*name, own.join(name)))).collect())
 }
 
 /// Type, octets of a key and of a value, entries: what must fit where a map is pinned already.

@@ -1,13 +1,13 @@
 //! What the kernel counted, read from the live maps.
 
 use super::fault::Fault;
-use super::object::{self, OWN};
+use super::object;
 use super::pins::Pins;
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::{Ebpf, Pod};
 use gate25_common::abi::{Count, Gateway, OUTCOMES, Passed, RuleCount, ZONE_SLOTS, ZoneCounts};
 use gate25_common::verdict::{Action, Decision, Direction, Family, FlowEvent, Reason};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// All counters at one time.
@@ -46,6 +46,15 @@ pub struct Row {
     pub count: Count,
 }
 
+/// New connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Blocked, whether or not that was carried out.
+    pub blocked: u64,
+    /// Not blocked.
+    pub passed: u64,
+}
+
 /// The counters of some interfaces and of all rules, open for reading.
 pub struct Counters {
     interfaces: Vec<(String, Own)>,
@@ -76,6 +85,23 @@ impl Counters {
         Ok(Self { interfaces: vec![(name.to_owned(), own)], rules })
     }
 
+    /// What the subscribers of zones tried, by slot; all interfaces and directions together.
+    pub fn attempts(&self, zones: &[u32]) -> Result<HashMap<u32, Attempts>, Fault> {
+        let mut attempts = HashMap::<u32, Attempts>::new();
+        let mut snapshot = Snapshot::default();
+        for (name, own) in &self.interfaces {
+            for direction in Direction::ALL {
+                own.read_zones(name, *direction, zones.iter().copied(), &mut snapshot).map_err(fault)?;
+            }
+        }
+        for row in snapshot.packets {
+            let sum = attempts.entry(row.zone).or_default();
+            let place = if row.decision == Decision::Block { &mut sum.blocked } else { &mut sum.passed };
+            *place += row.count.attempts;
+        }
+        Ok(attempts)
+    }
+
     /// Reads everything. `zones` are the slots to look at.
     pub fn snapshot(&self, zones: impl Iterator<Item = u32> + Clone) -> Result<Snapshot, Fault> {
         let mut snapshot = Snapshot::default();
@@ -101,31 +127,22 @@ fn open(path: &Path) -> Result<Map, Fault> {
 impl Own {
     /// The pinned ones of an interface.
     pub fn pinned(pins: &Pins, name: &str) -> Result<Self, Fault> {
-        let mut maps = Vec::new();
-        for map in OWN {
-            maps.push(open(&pins.interface(name).join(map))?);
-        }
-        Self::new(maps)
+        Self::new(|map| open(&pins.interface(name).join(map)))
     }
 
     /// Those of a program of one's own.
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
-        let maps: Result<Vec<_>, Fault> = OWN.into_iter().map(|name| object::take(ebpf, name)).collect();
-        Self::new(maps?)
+        Self::new(|map| object::take(ebpf, map))
     }
 
-    /// In the order of [`OWN`].
-    fn new(maps: Vec<Map>) -> Result<Self, Fault> {
-        let maps =
-            <[Map; OWN.len()]>::try_from(maps).map_err(|_| Fault::kernel("counters", "are not all there"))?;
-        let [passed, counts, actions, flow_events, gateway, events_lost] = maps;
+    fn new(mut map: impl FnMut(&'static str) -> Result<Map, Fault>) -> Result<Self, Fault> {
         Ok(Self {
-            passed: passed.try_into().map_err(fault)?,
-            counts: counts.try_into().map_err(fault)?,
-            actions: actions.try_into().map_err(fault)?,
-            flow_events: flow_events.try_into().map_err(fault)?,
-            gateway: gateway.try_into().map_err(fault)?,
-            events_lost: events_lost.try_into().map_err(fault)?,
+            passed: map("PASSED")?.try_into().map_err(fault)?,
+            counts: map("COUNTS")?.try_into().map_err(fault)?,
+            actions: map("ACTIONS")?.try_into().map_err(fault)?,
+            flow_events: map("FLOW_EVENTS")?.try_into().map_err(fault)?,
+            gateway: map("GATEWAY")?.try_into().map_err(fault)?,
+            events_lost: map("EVENTS_LOST")?.try_into().map_err(fault)?,
         })
     }
 
@@ -162,16 +179,6 @@ impl Own {
         zones: impl Iterator<Item = u32>,
         snapshot: &mut Snapshot,
     ) -> Result<(), MapError> {
-        let row = |family, zone, (decision, reason, enforced), count| Row {
-            interface: name.to_owned(),
-            direction,
-            family,
-            zone,
-            decision,
-            reason,
-            enforced,
-            count,
-        };
         for family in Family::ALL {
             let place = direction as u32 * Family::ALL.len() as u32 + *family as u32;
             let passed = self.passed.get(&place, 0)?;
@@ -180,8 +187,25 @@ impl Own {
                 bytes: total(&passed, |cpu| cpu.bytes),
                 attempts: 0,
             };
-            snapshot.packets.push(row(*family, 0, (Decision::Pass, Reason::NotSmtp, false), count));
+            snapshot.packets.push(row(
+                name,
+                direction,
+                *family,
+                0,
+                (Decision::Pass, Reason::NotSmtp, false),
+                count,
+            ));
         }
+        self.read_zones(name, direction, zones, snapshot)
+    }
+
+    fn read_zones(
+        &self,
+        name: &str,
+        direction: Direction,
+        zones: impl Iterator<Item = u32>,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), MapError> {
         for zone in zones {
             let counts = self.counts.get(&(direction as u32 * ZONE_SLOTS + zone), 0)?;
             for (family, of) in [
@@ -196,13 +220,24 @@ impl Own {
                         attempts: total(&counts, |cpu| of(cpu)[place].attempts),
                     };
                     if count.packets > 0 {
-                        snapshot.packets.push(row(family, zone, *outcome, count));
+                        snapshot.packets.push(row(name, direction, family, zone, *outcome, count));
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+fn row(
+    interface: &str,
+    direction: Direction,
+    family: Family,
+    zone: u32,
+    (decision, reason, enforced): (Decision, Reason, bool),
+    count: Count,
+) -> Row {
+    Row { interface: interface.to_owned(), direction, family, zone, decision, reason, enforced, count }
 }
 
 fn total<T: Pod>(values: &PerCpuValues<T>, of: impl Fn(&T) -> u64) -> u64 {

@@ -27,6 +27,16 @@ pub enum Tally {
     ReloadsRefused = 1,
     /// Events that nobody could be told of.
     EventsLost = 2,
+    /// Times that the wall clock was set.
+    ClockSteps = 3,
+    /// Writes into `state`.
+    StateWritten = 4,
+    /// Such as failed.
+    StateFailed = 5,
+    /// Questions to name servers with a good answer.
+    NamesResolved = 6,
+    /// Those without.
+    NamesFailed = 7,
     /// Events of kind `blocked`.
     EventsBlocked = 8,
     /// Events of kind `suspect`.
@@ -73,6 +83,9 @@ impl Tallies {
     pub fn add(&self, tally: Tally, n: u64) -> u64 {
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let total = &mut totals.memory[tally as usize];
+        if n == 0 {
+            return *total;
+        }
         *total = total.wrapping_add(n);
         let total = *total;
         if let Some(Err(error)) = totals.map.as_mut().map(|(map, _)| map.set(tally as u32, total, 0)) {
@@ -80,6 +93,12 @@ impl Tallies {
             totals.map = None;
         }
         total
+    }
+
+    /// Counts what a part of this process has come to count: `seen` is what it had at the last look.
+    pub fn follow(&self, tally: Tally, seen: &mut u64, now: u64) -> u64 {
+        let more = now.wrapping_sub(std::mem::replace(seen, now));
+        self.add(tally, more)
     }
 
     /// Pins the map again if somebody removed it.

@@ -3,9 +3,11 @@
 //! Each step takes what was written, notes what is wrong, and goes on with something harmless: a policy with a problem
 //! is never used, so only the notes matter then.
 
+mod duration;
 mod endpoint;
 mod fields;
 pub mod instant;
+mod names;
 mod numbers;
 pub mod prefix;
 mod redirect;
@@ -82,13 +84,6 @@ impl Check<'_, '_> {
 
     fn advise(&mut self, place: &str, value: &str, cause: &str, remedy: &str) {
         self.note(Severity::Warning, place, value, Why::new(cause, remedy));
-    }
-
-    /// Refuses what is in the format, but not yet in the program.
-    fn later(&mut self, place: &str, value: Option<&str>, remedy: &str) {
-        if let Some(value) = value {
-            self.problem(place, value, Why::new("comes with a later version", remedy));
-        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Numbers and times: limits of connections, prefix lengths, durations.
 
-use super::Check;
+use super::{Check, duration};
 use crate::policy::Suspects;
 use crate::policy::document;
 use crate::policy::problem::Why;
-use jiff::{Span, SpanRelativeTo};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -33,8 +32,7 @@ pub(super) fn suspects(check: &mut Check, written: &document::Suspects) -> Suspe
     let attempts = number(check, "suspects.attempts", written.attempts, whole, "write a number of attempts");
     // More than that a sketch of 512 bits cannot tell apart.
     let remotes = number(check, "suspects.remotes", written.remotes, 1..=2_000, "write fewer");
-    let range = Duration::from_secs(1)..=Duration::from_hours(24);
-    let within = duration(check, "suspects.within", written.within.as_deref(), range);
+    let within = within(check, written.within.as_deref());
     Suspects {
         attempts: attempts.unwrap_or(default.attempts),
         remotes: remotes.unwrap_or(default.remotes),
@@ -57,31 +55,12 @@ fn number(
     u32::try_from(written).ok()
 }
 
-/// A time as `30s`, `10m`, `48h` or `7d`.
-pub(super) fn duration(
-    check: &mut Check,
-    place: &str,
-    written: Option<&str>,
-    range: RangeInclusive<Duration>,
-) -> Option<Duration> {
+/// `suspects.within`.
+fn within(check: &mut Check, written: Option<&str>) -> Option<Duration> {
     let written = written?;
-    let span = written.parse::<Span>().ok();
-    let parsed = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    let Some(parsed) = parsed.and_then(|parsed| Duration::try_from(parsed).ok()) else {
-        check.problem(place, written, Why::new("is not a time", "write a number and s, m, h or d, as 10m"));
-        return None;
-    };
-    if !range.contains(&parsed) {
-        let cause = format!("is not between {} and {}", shown(range.start()), shown(range.end()));
-        check.problem(place, written, Why::new(cause, "write a time between the two"));
-    }
-    Some(parsed)
-}
-
-/// In the largest unit that divides it.
-fn shown(duration: &Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
-    let unit = units.iter().find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
-    unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
+    let parsed = duration::parse(written).and_then(|parsed| {
+        let is_short = parsed <= Duration::from_hours(24);
+        is_short.then_some(parsed).ok_or_else(|| Why::new("is longer than a day", "write 24h at most"))
+    });
+    parsed.map_err(|why| check.problem("suspects.within", written, why)).ok()
 }

@@ -98,7 +98,10 @@ fn not_an_address(text: &str, address: &str) -> Why {
         );
     }
     if text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains([':', '/']) {
-        return Why::new("is a name, not a prefix", "write its addresses; names come with a later version");
+        return Why::new(
+            "is a name, not a prefix",
+            "write it under names: of a relay or an exception, or write its addresses",
+        );
     }
     Why::new("is not an address or prefix", EXAMPLE)
 }

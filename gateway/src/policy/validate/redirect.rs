@@ -4,6 +4,7 @@ use super::{Check, Source, endpoint};
 use crate::policy::document::{self, Texts};
 use crate::policy::problem::{Report, Why};
 use crate::policy::{Action, Endpoints, Notice, Policy, Relay, Zone};
+use ipnetwork::IpNetwork;
 use std::net::SocketAddr;
 
 /// The most octets of a text that goes into a greeting, whose lines have at most 512 (RFC 5321 section 4.5.3.1.5).
@@ -159,7 +160,9 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
                 check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
             }
             let serves = |relay: &Relay| {
-                relay.zones.has(&index) && relay.addresses.iter().any(|prefix| prefix.contains(endpoint.ip()))
+                let lists = |prefix: &IpNetwork| prefix.contains(endpoint.ip());
+                // A name may well have that address.
+                relay.zones.has(&index) && (!relay.names.list.is_empty() || relay.addresses.iter().any(lists))
             };
             if zone.action == Action::Relay && !policy.relays.iter().any(serves) {
                 let remedy = "add its address to a relay, or correct it";

@@ -1,7 +1,7 @@
 //! Relays, exceptions and blocks.
 
 use super::fields::{Role, id, instant, period, prefixes, scope, word, zone_scope};
-use super::{Check, Ids, MAX_RULES, Zones, at_most, numbers};
+use super::{Check, Ids, MAX_RULES, Zones, at_most, names, numbers};
 use crate::policy::document;
 use crate::policy::files::Inputs;
 use crate::policy::problem::Why;
@@ -31,11 +31,12 @@ pub(super) fn rules<'a>(
         let remedy = "merge rules that share their zones and dates, with *_file lists";
         at_most(check, MAX_RULES, MAX_RULES, &place, "relays, exceptions and blocks", remedy);
     }
+    let mut names = policy.named().map(|(_, names)| names.list.len()).sum();
     for (place, written) in places("relays", usize::MAX).zip(&document.relays) {
-        policy.relays.push(relay(check, zones, ids, &place, written));
+        policy.relays.push(relay(check, zones, ids, &mut names, &place, written));
     }
     for (place, written) in places("exceptions", usize::MAX).zip(&document.exceptions) {
-        policy.exceptions.push(exception(check, zones, ids, inputs, &place, written));
+        policy.exceptions.push(exception(check, zones, ids, (inputs, &mut names), &place, written));
     }
     for (place, written) in places("blocks", usize::MAX).zip(&document.blocks) {
         policy.blocks.push(block(check, zones, ids, inputs, &place, written));
@@ -46,34 +47,29 @@ fn relay<'a>(
     check: &mut Check<'a, '_>,
     zones: &Zones,
     ids: &mut Ids<'a>,
+    count: &mut usize,
     place: &str,
     written: &'a document::Relay,
 ) -> Relay {
     let at = |key: &str| format!("{place}.{key}");
     let role = Role { any: false, if_empty: "list the relay's addresses, as [\"192.0.2.25\"]" };
     let addresses = prefixes(check, &at("addresses"), written.addresses.as_ref(), role);
-    let relay = Relay {
-        id: id(check, ids, place, written.id.as_deref()),
-        zones: zone_scope(check, zones, place, written.zones.as_ref()),
-        addresses: addresses.unwrap_or_default().into_iter().map(|(_, prefix)| prefix).collect(),
-    };
-    check.later(
-        &at("names"),
-        written.names.as_ref().map(|_| "(given)"),
-        "write the relay's addresses for now",
-    );
-    check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
     if written.addresses.is_none() && written.names.is_none() && !check.source.is_refused(&at("names")) {
         check.missing(&at("addresses"), role.if_empty);
     }
-    relay
+    Relay {
+        id: id(check, ids, place, written.id.as_deref()),
+        zones: zone_scope(check, zones, place, written.zones.as_ref()),
+        addresses: addresses.unwrap_or_default().into_iter().map(|(_, prefix)| prefix).collect(),
+        names: names::of_relay(check, place, written, count),
+    }
 }
 
 fn exception<'a>(
     check: &mut Check<'a, '_>,
     zones: &Zones,
     ids: &mut Ids<'a>,
-    inputs: &mut Inputs,
+    (inputs, count): (&mut Inputs, &mut usize),
     place: &str,
     written: &'a document::Exception,
 ) -> Exception {
@@ -86,14 +82,18 @@ fn exception<'a>(
     let kind = word(check, &at("kind"), written.kind.as_deref(), KINDS).unwrap_or_default();
     let (from, until) = period(check, place, written.from.as_deref(), written.until.as_deref());
     let subscribers = scope(check, inputs, &at("subscribers"), subscribers, SUBSCRIBERS);
-    let named = written.names.is_some() || written.mx.is_some();
+    let has_names = written.names.is_some() || written.mx.is_some();
     if destinations == (None, None)
-        && !named
+        && !has_names
         && !any_refused(check, place, &["destinations_file", "names", "mx"])
     {
         check.missing(&at("destinations"), "list prefixes, as [\"198.51.100.0/24\"], or write any");
     }
-    let destinations = scope(check, inputs, &at("destinations"), destinations, role);
+    let mut destinations = scope(check, inputs, &at("destinations"), destinations, role);
+    if has_names && written.destinations.is_none() && written.destinations_file.is_none() {
+        destinations = Scope::Only(Vec::new());
+    }
+    let names = names::of_exception(check, place, written, count);
     match (written.until.as_deref(), written.permanent) {
         (Some(_), Some(true)) => {
             check.problem(&at("permanent"), "true", Why::new("contradicts until", "keep one of the two"));
@@ -104,7 +104,6 @@ fn exception<'a>(
         _ => {}
     }
     instant(check, &at("review_by"), written.review_by.as_deref());
-    exception_later(check, place, written);
     for (key, text) in [("owner", &written.owner), ("reason", &written.reason)] {
         if text.as_deref().is_none_or(|text| text.trim().is_empty()) {
             check.advise(
@@ -117,16 +116,7 @@ fn exception<'a>(
     }
     let limit =
         numbers::limit(check, &at("max_new_connections_per_minute"), written.max_new_connections_per_minute);
-    Exception { id, kind, zones, subscribers, destinations, from, until, limit }
-}
-
-/// What exceptions may have in later versions.
-fn exception_later(check: &mut Check, place: &str, written: &document::Exception) {
-    let at = |key: &str| format!("{place}.{key}");
-    let remedy = "write destinations with its addresses for now";
-    check.later(&at("names"), written.names.as_ref().map(|_| "(given)"), remedy);
-    check.later(&at("mx"), written.mx.as_ref().map(|_| "(given)"), remedy);
-    check.later(&at("keep_old_for"), written.keep_old_for.as_deref(), "leave it out");
+    Exception { id, kind, zones, subscribers, destinations, names, from, until, limit }
 }
 
 fn block<'a>(
