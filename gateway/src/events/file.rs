@@ -166,6 +166,11 @@ mod tests {
         fs::rename(&path, &moved).unwrap();
         file.write("after").unwrap();
         assert_eq!((lines(&moved), lines(&path)), (vec!["before".to_owned()], vec!["after".to_owned()]));
+        // As logrotate does with `create`.
+        fs::rename(&path, &moved).unwrap();
+        File::create(&path).unwrap();
+        file.write("beside").unwrap();
+        assert_eq!((lines(&moved), lines(&path)), (vec!["after".to_owned()], vec!["beside".to_owned()]));
         fs::remove_dir_all(folder.path()).unwrap();
         file.write("removed").unwrap();
         assert_eq!(lines(&path), ["removed"]);
