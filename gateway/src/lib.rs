@@ -18,6 +18,7 @@ pub mod datapath;
 pub mod diff;
 pub mod events;
 pub mod http;
+pub mod memory;
 pub mod metrics;
 pub mod names;
 pub mod notice;

@@ -14,6 +14,7 @@ use crate::datapath::suspects::Suspects;
 use crate::events::Events;
 use crate::events::kernel::Teller;
 use crate::http;
+use crate::memory;
 use crate::names::Resolver;
 use crate::preflight;
 use crate::probe::{Pace, Prober};
@@ -89,6 +90,7 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     let names: Vec<&str> = config.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     info!(listen = %config.listen, "{} on {}", if config.enforce { "enforcing" } else { "monitoring" }, names.join(", "));
     drop(programs);
+    memory::give_back();
     ready::tell();
     controller.run(&received);
     if let Ok(telling) = telling {

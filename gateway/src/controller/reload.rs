@@ -4,6 +4,7 @@ use super::{Controller, names, warn_of};
 use crate::clock;
 use crate::control::Reload;
 use crate::datapath::tallies::Tally;
+use crate::memory;
 use crate::policy::{Loaded, Refused};
 use crate::status::Refusal;
 use crate::watch::Watch;
@@ -57,6 +58,7 @@ impl Controller {
             status.reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
             status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
         }
+        memory::give_back();
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }
 

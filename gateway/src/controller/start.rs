@@ -140,6 +140,7 @@ impl Controller {
         controller.tell_of_names();
         controller.keep_names();
         controller.look_at_attachments();
+        controller.follow_rates();
         Ok((controller, programs))
     }
 

@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::pins::Pins;
 use aya::maps::{MapData, MapError};
 use aya::programs::{Program, SchedClassifier, Xdp};
-use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_obj::Object;
 use gate25_common::verdict::Direction;
 use std::borrow::Cow;
@@ -68,11 +68,9 @@ pub struct Options<'a> {
 /// Loads the programs of these directions, with maps in common; the kernel has verified them when this returns.
 pub fn load(directions: &[Direction], options: &Options<'_>) -> Result<Ebpf, Fault> {
     let mut loader = EbpfLoader::new();
-    let btf = Btf::from_sys_fs().ok();
     let level = if options.log { aya_log_level::INFO } else { aya_log_level::OFF };
     let (unmanaged, replay) = (options.unmanaged as u8, u8::from(options.replay));
     loader
-        .btf(btf.as_ref())
         .override_global("UNMANAGED", &unmanaged, true)
         .override_global("REPLAY", &replay, true)
         .override_global("AYA_LOG_LEVEL", &level, true);
