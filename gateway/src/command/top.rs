@@ -82,7 +82,7 @@ fn show(top: &Top, options: &Options, columns: Option<usize>, out: &mut impl Wri
             writeln!(out, "{}", line.get(..columns).unwrap_or(line))?;
         }
     } else {
-        writeln!(out, "{top}")?;
+        write!(out, "{top}{}", if options.once { "" } else { "\n" })?;
     }
     Ok(out.flush()?)
 }
