@@ -25,9 +25,9 @@ const LIMIT: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_millis(500);
 const PACKETS: [&str; 7] = ["interface", "direction", "family", "zone", "verdict", "reason", "enforced"];
 
-/// Section 4 of the contract, but for what comes with later versions: `gate25_events_lost_total`, `gate25_suspects`.
+/// Section 4 of the contract.
 fn contract() -> BTreeMap<&'static str, (&'static str, BTreeSet<&'static str>)> {
-    let metrics: [(&str, &str, &[&str]); 21] = [
+    let metrics: [(&str, &str, &[&str]); 24] = [
         ("gate25_packets_total", "counter", &PACKETS),
         ("gate25_bytes_total", "counter", &PACKETS),
         ("gate25_attempts_total", "counter", &PACKETS),
@@ -48,6 +48,9 @@ fn contract() -> BTreeMap<&'static str, (&'static str, BTreeSet<&'static str>)> 
         ("gate25_clock_steps_total", "counter", &[]),
         ("gate25_clock_behind_seconds", "gauge", &[]),
         ("gate25_attached", "gauge", &["interface", "mode"]),
+        ("gate25_events_total", "counter", &["kind"]),
+        ("gate25_events_lost_total", "counter", &[]),
+        ("gate25_suspects", "gauge", &[]),
         ("gate25_build_info", "gauge", &["version"]),
     ];
     metrics.into_iter().map(|(name, kind, labels)| (name, (kind, labels.iter().copied().collect()))).collect()

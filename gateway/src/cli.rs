@@ -2,6 +2,7 @@
 
 mod asked;
 mod notice;
+mod told;
 
 use crate::config::{self, Config, Events, Interface, Unmanaged};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 pub use asked::Asked;
 pub use notice::Notice;
+pub use told::{Events as EventsAsked, Top};
 
 /// Port-25 egress enforcement: stops outbound TCP/25 that is not headed to approved relays.
 #[derive(Debug, Parser)]
@@ -136,6 +138,24 @@ After the clock was set back, exceptions that had ended stay ended; --trust-cloc
         #[arg(long)]
         json: bool,
     },
+    /// Show who tries most: subscribers by blocked attempts
+    #[command(after_help = "Examples:
+  gate25 top
+  gate25 top --once --sort remotes --zone west
+  gate25 top --config /etc/gate25/gate25.yaml --once --json --limit 1000
+
+A subscriber is an IPv4 address, or an IPv6 prefix of the zone's subscriber_prefix_v6. REMOTES are the distinct
+destinations of its newest window (`suspects.within` of the policy), from 16 on estimated (~). Without --once the
+table is drawn every two seconds, until q or Ctrl-C.")]
+    Top(Top),
+    /// Show what happened: connections blocked, suspects, changes of the policy
+    #[command(after_help = "Examples:
+  gate25 events
+  gate25 events --follow --kind suspect
+  gate25 events --follow --json --config /etc/gate25/gate25.yaml
+
+Exit status of --follow: 0 after Ctrl-C, 1 when the controller ends.")]
+    Events(EventsAsked),
     /// Look whether kernel, interfaces and privileges are as `run` needs them; nothing is changed
     #[command(after_help = "Examples:
   gate25 preflight --config /etc/gate25/gate25.yaml
@@ -268,7 +288,7 @@ pub struct Node {
     /// What is kept across a reboot: last good policy, newest time seen [default: /var/lib/gate25]
     #[arg(long, value_name = "PATH")]
     pub state: Option<PathBuf>,
-    /// File of events
+    /// File of events; - is standard output [default: the log]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
 }

@@ -2,6 +2,9 @@
 
 use crate::datapath::attach::XdpMode;
 use crate::datapath::fault::in_our_words;
+use crate::events::Sink;
+use crate::events::file::Rotated;
+use bytesize::ByteSize;
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,7 +36,7 @@ pub struct Config {
     /// What is kept across a reboot: the last good policy, the newest time seen.
     #[serde(default = "default_state")]
     pub state: PathBuf,
-    /// Where a later version writes events.
+    /// Where events are written; by default, to the log.
     pub events: Option<Events>,
 }
 
@@ -66,12 +69,65 @@ pub enum Unmanaged {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "events, as `file: /var/log/gate25/events.jsonl`")]
 pub struct Events {
-    /// JSON lines go here.
+    /// JSON lines go here; `-` is standard output.
     pub file: PathBuf,
-    /// It is rotated at this size.
+    /// It is rotated at this size: a number with or without a unit, as `100MB` or `64MiB`.
+    #[serde(default, deserialize_with = "scalar")]
     pub max_size: Option<String>,
     /// Rotated files kept.
-    pub keep: Option<u32>,
+    #[serde(default, deserialize_with = "scalar")]
+    pub keep: Option<String>,
+}
+
+/// The smallest file of events, in octets: every event fits in.
+const MIN_SIZE: u64 = 10_000;
+/// What it is by default.
+const MAX_SIZE: u64 = 100_000_000;
+/// Rotated files kept by default, and at most.
+const KEEP: (u32, u32) = (5, 1000);
+
+impl Events {
+    fn sink(&self) -> Result<Sink, Unusable> {
+        let max_size = self.max_size.as_ref().map_or(Ok(MAX_SIZE), |text| {
+            let size = text.parse::<ByteSize>().map(|size| size.as_u64()).ok();
+            size.filter(|size| *size >= MIN_SIZE).ok_or_else(|| {
+                let place = format!("events.max_size: {text}");
+                Unusable::new(place, "is no size, or too small", "give 10KB or more, as 100MB or 64MiB")
+            })
+        })?;
+        let keep = self.keep.as_ref().map_or(Ok(KEEP.0), |text| {
+            text.parse().ok().filter(|keep| *keep <= KEEP.1).ok_or_else(|| {
+                let place = format!("events.keep: {text}");
+                Unusable::new(place, "is no number of files", "give a number from 0 to 1000, as 5")
+            })
+        })?;
+        match &self.file {
+            file if file.as_os_str() == "-" => Ok(Sink::Output),
+            file if file.is_absolute() => Ok(Sink::File(Rotated::new(file.clone(), max_size, keep))),
+            file => {
+                let place = format!("events.file: {}", file.display());
+                Err(Unusable::new(
+                    place,
+                    "is not absolute",
+                    "begin the path with /, or give - for standard output",
+                ))
+            }
+        }
+    }
+}
+
+/// A text or a number, as text.
+fn scalar<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number or a text")]
+    enum Scalar {
+        Number(i64),
+        Text(String),
+    }
+    Ok(Some(match Scalar::deserialize(deserializer)? {
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => text,
+    }))
 }
 
 fn yes() -> bool {
@@ -211,6 +267,12 @@ impl Config {
                 return Err(Unusable::new(place, "is not absolute", "begin the path with /"));
             }
         }
+        self.sink()?;
         Ok(self)
+    }
+
+    /// Where events are written.
+    pub fn sink(&self) -> Result<Sink, Unusable> {
+        self.events.as_ref().map_or(Ok(Sink::Log), Events::sink)
     }
 }

@@ -6,8 +6,11 @@ pub mod handler;
 pub mod references;
 pub mod report;
 pub mod server;
+mod stream;
 
 use crate::command::explain::Answered;
+use crate::events::Record as Event;
+use crate::suspects::top::{Question, Top};
 use gate25_common::verdict::Direction;
 use jiff::Timestamp;
 use report::Report;
@@ -57,6 +60,40 @@ pub enum Request {
         /// The wall clock is right, whatever it was before.
         trust_clock: bool,
     },
+    /// Subscribers by what was blocked. The answer is a [`Top`].
+    Top(Question),
+    /// The newest events. The answer is [`Newest`].
+    Events(Filter),
+    /// Events from now on, a line each: first [`FOLLOWING`], and where some were missed `{"missed":N}`.
+    Follow(Filter),
+}
+
+/// The first line to who follows events.
+pub const FOLLOWING: &str = r#"{"following":true}"#;
+
+/// Which events.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Filter {
+    /// Only of that kind.
+    pub kind: Option<Cow<'static, str>>,
+    /// Only of the zone of that id.
+    pub zone: Option<String>,
+}
+
+impl Filter {
+    /// Whether it lets that one through.
+    #[must_use]
+    pub fn admits(&self, event: &Event) -> bool {
+        self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
+            && self.zone.as_ref().is_none_or(|zone| event.zone.as_ref() == Some(zone))
+    }
+}
+
+/// Events that were told before somebody asked, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newest {
+    /// The events.
+    pub events: Vec<Event>,
 }
 
 /// A [`Direction`], on the wire.
@@ -168,6 +205,10 @@ pub enum Answer {
     Explanation(Box<Answered>),
     /// To [`Request::Reload`].
     Reload(Reload),
+    /// To [`Request::Top`].
+    Top(Top),
+    /// To [`Request::Events`].
+    Newest(Newest),
     /// To what cannot be answered.
     Error {
         /// Why.
@@ -199,6 +240,7 @@ pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suspects::top::Sort;
 
     /// What other programs write and read.
     #[test]
@@ -209,6 +251,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
         let text = r#"{"reference":"7K3QX2MB"}"#;
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reference("7K3QX2MB".into()));
+        let question = Question { sort: Sort::Remotes, zone: Some("west".into()), limit: 20 };
+        let text = r#"{"top":{"sort":"remotes","zone":"west","limit":20}}"#;
+        assert_eq!(serde_json::to_string(&Request::Top(question.clone())).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Top(question));
+        let text = r#"{"follow":{"kind":"suspect"}}"#;
+        let filter = Filter { kind: Some("suspect".into()), zone: None };
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Follow(filter));
         let text = r#"{"reload":{"trust_clock":true}}"#;
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Reload { trust_clock: true });
     }

@@ -7,6 +7,7 @@ mod names;
 mod rates;
 mod reload;
 mod start;
+mod sweep;
 mod targets;
 mod toward;
 
@@ -20,6 +21,7 @@ use crate::datapath::lock::Lock;
 use crate::datapath::pins::Pins;
 use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
+use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::Tallies;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
@@ -92,6 +94,9 @@ pub struct Controller {
     /// There may be some, of this controller or an earlier one.
     may_have_return: bool,
     flows: Flows,
+    suspects: Suspects,
+    /// When they are looked at again.
+    sweep: Instant,
     /// When this node's addresses, and its redirected connections, are looked at again.
     glance: Instant,
     /// Nobody else works below `pin` meanwhile.
@@ -183,6 +188,7 @@ impl Controller {
             self.mend_pins();
             self.glance = Instant::now() + GLANCE;
         }
+        self.sweep_suspects();
         self.follow_names();
         self.mend_targets();
         self.look_at_attachments();

@@ -14,6 +14,7 @@
 
 pub mod adopt;
 pub mod attach;
+pub mod events;
 pub mod fault;
 pub mod flows;
 mod holders;
@@ -25,6 +26,7 @@ pub mod pins;
 pub mod removal;
 pub mod return_path;
 pub mod snapshot;
+pub mod suspects;
 mod sys;
 pub mod tallies;
 pub mod testrun;

@@ -7,6 +7,7 @@
 //!
 //! [`controller`] joins the lanes; [`command`] stands on top, one file a verb.
 
+pub mod cap;
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -3,13 +3,15 @@
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use gate25::cli::{Cli, Command, Explain};
-use gate25::command::{ask, check, detach, explain, notice, reference, reload, replay, run};
+use gate25::command::{ask, check, detach, events, explain, notice, reference, reload, replay, run, top};
+use gate25::control::Filter;
 use gate25::controller::Failure;
 use gate25::diff;
 use gate25::names;
 use gate25::policy::compile::Clock;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use gate25::preflight;
+use gate25_common::verdict::EventKind;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::Display;
@@ -84,6 +86,22 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 outcome.problems.iter().for_each(|problem| eprintln!("{problem}"));
                 return Ok(ExitCode::FAILURE);
             }
+        }
+        Command::Top(arguments) => {
+            let options = top::Options {
+                sort: arguments.sort,
+                zone: arguments.zone,
+                limit: arguments.limit.map(|limit| limit as usize),
+                once: arguments.once,
+                json: arguments.json,
+            };
+            top::top(&arguments.controller.socket()?, &options, &mut out)?;
+        }
+        Command::Events(arguments) => {
+            let kind = arguments.kind.map(|kind| EventKind::from(kind).label().into());
+            let filter = Filter { kind, zone: arguments.zone };
+            let show = if arguments.follow { events::follow } else { events::newest };
+            show(&arguments.controller.socket()?, filter, arguments.json, &mut out)?;
         }
         Command::Replay { policy, at, direction, offline, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);

@@ -1,8 +1,10 @@
 //! [`Snapshot`] and [`Status`] → Prometheus text (contract section 4).
 
 use crate::datapath::snapshot::{Row, Snapshot};
+use crate::datapath::tallies::Tally;
 use crate::status::Status;
-use gate25_common::abi::FLOW_CAPACITY;
+use gate25_common::abi::{FLOW_CAPACITY, SUSPECT_CAPACITY};
+use gate25_common::verdict::EventKind;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 type Result<T> = prometheus::Result<T>;
@@ -14,6 +16,7 @@ pub fn render(status: &Status, snapshot: &Snapshot) -> Result<String> {
     let page = Page(Registry::new());
     page.packets(status, snapshot)?;
     page.rules(status, snapshot)?;
+    page.events(status, snapshot)?;
     page.controller(status)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.0.gather(), &mut text)?;
@@ -87,6 +90,24 @@ impl Page {
         Ok(())
     }
 
+    fn events(&self, status: &Status, snapshot: &Snapshot) -> Result<()> {
+        let told = self.counter("gate25_events_total", "Events that were told, by kind.", &["kind"])?;
+        for (kind, tally) in [
+            (EventKind::Blocked, Tally::EventsBlocked),
+            (EventKind::Suspect, Tally::EventsSuspect),
+            (EventKind::Policy, Tally::EventsPolicy),
+        ] {
+            told.with_label_values(&[kind.label()]).inc_by(status.tallies.get(tally));
+        }
+        self.counter("gate25_events_lost_total", "Events that could not be told, or not be written.", &[])?
+            .with_label_values::<&str>(&[])
+            .inc_by(snapshot.events_lost + status.tallies.get(Tally::EventsLost));
+        self.gauge("gate25_suspects", "Subscribers over the thresholds of attempts and remotes.", &[])?
+            .with_label_values::<&str>(&[])
+            .set(status.suspects.suspects as f64);
+        Ok(())
+    }
+
     fn controller(&self, status: &Status) -> Result<()> {
         self.gauge("gate25_build_info", "The version that runs; always 1.", &["version"])?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
@@ -154,7 +175,8 @@ impl Page {
         let entries = self.gauge("gate25_table_entries", "Entries of a table in force.", &["table"])?;
         let capacity = self.gauge("gate25_table_capacity", "Entries that a table can have.", &["table"])?;
         let flows = ("flows", status.flows, FLOW_CAPACITY as usize);
-        for (table, used, room) in installed.tables.iter().chain([&flows]) {
+        let suspects = ("suspects", status.suspects.entries, SUSPECT_CAPACITY as usize);
+        for (table, used, room) in installed.tables.iter().chain([&flows, &suspects]) {
             entries.with_label_values(&[table]).set(*used as f64);
             capacity.with_label_values(&[table]).set(*room as f64);
         }

@@ -1,6 +1,8 @@
 //! What the controller knows of itself, for `/metrics` and `/healthz`.
 
 use crate::datapath::attach::XdpMode;
+use crate::datapath::suspects::Swept;
+use crate::datapath::tallies::Tallies;
 use crate::names::Count;
 use crate::policy::Policy;
 use crate::policy::names::Resolved;
@@ -85,6 +87,10 @@ pub struct Status {
     pub state_writes: Writes,
     /// Established connections that are redirected.
     pub flows: usize,
+    /// Subscribers whose connections were blocked.
+    pub suspects: Swept,
+    /// What the controller itself counts.
+    pub tallies: Tallies,
     /// What the names of the policy in force stand for.
     pub names: Vec<Resolved>,
     /// Questions to name servers.

@@ -1,8 +1,11 @@
 //! Subscribers whose connections are blocked, in people's terms.
 #![allow(clippy::cast_sign_loss, reason = "logarithms of what is at least 1")]
 
+pub mod top;
+
 use crate::policy::Suspects;
-use gate25_common::abi::{REMOTES_LISTED, Remotes, Thresholds};
+use gate25_common::abi::{REMOTES_LISTED, Remotes, SubscriberKey, Thresholds};
+use std::net::IpAddr;
 
 /// Bits of [`Remotes::sketch`].
 const BITS: f64 = 512.0;
@@ -33,6 +36,15 @@ pub fn count(remotes: &Remotes) -> u32 {
     let empty = (BITS - f64::from(remotes.bits)).max(1.0);
     let estimate = (BITS * (BITS / empty).ln()).round() as u32;
     estimate.max(REMOTES_LISTED as u32)
+}
+
+/// The subscriber as people write it: an address, or a prefix of that length in IPv6.
+#[must_use]
+pub fn name(key: &SubscriberKey, prefix_v6: u32) -> String {
+    match IpAddr::from(key.address()) {
+        IpAddr::V6(address) if prefix_v6 < 128 => format!("{address}/{prefix_v6}"),
+        address => address.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,14 @@ use crate::config::{Config, Unmanaged};
 use crate::control::handler::Handler;
 use crate::control::server;
 use crate::controller::{Around, Controller, Failure, Input};
+use crate::datapath::events::Ring;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
+use crate::datapath::netlink;
 use crate::datapath::pins::Pins;
+use crate::datapath::suspects::Suspects;
 use crate::events::Events;
+use crate::events::kernel::Teller;
 use crate::http;
 use crate::memory;
 use crate::names::Resolver;
@@ -25,6 +29,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 /// Runs the controller until SIGTERM or SIGINT. `log` lets the program log each packet to port 25 (for debugging: it
@@ -55,15 +60,18 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
         };
         Resolver::new(report).context("names")?
     };
-    let events = Events::default();
-    let (controller, mut programs) =
-        Controller::start(config.clone(), Around { status: status.clone(), events, prober, resolver }, log)?;
-    if config.events.is_some() {
-        warn!("events: comes with a later version; blocked connections are counted, not listed");
-    }
+    let events = Events::new(config.sink()?).context("events")?;
+    let around = Around { status: status.clone(), events: events.clone(), prober, resolver };
+    let (controller, mut programs) = Controller::start(config.clone(), around, log)?;
     preflight::concerns(&config).for_each(|line| warn!("{line}"));
     let counters = controller.counters()?;
-    let _control = control(&config, handler(&config, status.clone(), inputs.clone())?, &runtime);
+    let suspects = Suspects::pinned(&Pins::below(&config.pin)?).map(Arc::new);
+    let telling = suspects.clone().and_then(|suspects| tell(&config, &status, &events, suspects, &runtime));
+    if let Err(fault) = &telling {
+        warn!("{fault}: no blocked connection is told of; enforcement goes on");
+    }
+    let handler = handler(&config, status.clone(), inputs.clone())?.telling(events.clone(), suspects);
+    let _control = control(&config, handler, &runtime);
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals")?
@@ -85,7 +93,34 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     memory::give_back();
     ready::tell();
     controller.run(&received);
+    if let Ok(telling) = telling {
+        // What it has not read by now is told by the next controller.
+        telling.abort();
+        while !telling.is_finished() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    events.finish();
     Ok(())
+}
+
+/// Tells what the program tells.
+fn tell(
+    config: &Config,
+    status: &Shared,
+    events: &Events,
+    suspects: Arc<Suspects>,
+    runtime: &Runtime,
+) -> Result<JoinHandle<()>, Fault> {
+    let _inside = runtime.enter();
+    let found = config.interfaces.iter().filter_map(|interface| {
+        let index = netlink::interface(&interface.name).ok()?.index;
+        Some((index, interface.name.clone()))
+    });
+    let (status, events) = (status.clone(), events.clone());
+    let teller = Teller { status, suspects, events, interfaces: found.collect() };
+    let ring = Ring::pinned(&Pins::below(&config.pin)?)?;
+    Ok(runtime.spawn(teller.follow(ring)))
 }
 
 /// Answers on the control socket; without one, enforcement goes on all the same.

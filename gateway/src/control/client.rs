@@ -31,21 +31,28 @@ pub fn ask<T: DeserializeOwned>(
         }
     };
     let line = exchange().map_err(|error: std::io::Error| match error.kind() {
-        ErrorKind::PermissionDenied => {
-            Fault::new("control", control.display(), error, "be root, or in the group gate25")
-        }
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Fault::new(
             "control",
             control.display(),
             format!("no answer in {} s", patience.as_secs()),
             "the controller is busy or stopped; its log may tell",
         ),
+        _ => fault(control, &error),
+    })?;
+    Ok(super::read(&line))
+}
+
+/// Why nobody can be asked there.
+pub(crate) fn fault(control: &Path, error: &std::io::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            Fault::new("control", control.display(), error, "be root, or in the group gate25")
+        }
         _ => Fault::new(
             "control",
             control.display(),
             "no controller answers",
             "start gate25, or name its socket with --control",
         ),
-    })?;
-    Ok(super::read(&line))
+    }
 }

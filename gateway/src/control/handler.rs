@@ -2,19 +2,23 @@
 
 use super::references::{Ends, Reference, References};
 use super::report::Report;
-use super::{Answer, FORBIDDEN, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use super::{Answer, FORBIDDEN, Newest, Notice, Record, Request, UNKNOWN_CONNECTION, UNKNOWN_REFERENCE};
+use crate::cap::Cap;
 use crate::command::explain::{Node, Path, explain};
 use crate::controller::Input;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Connection;
+use crate::datapath::suspects::Suspects;
+use crate::events::Events;
 use crate::policy::compile::Clock;
 use crate::status::Shared;
+use crate::suspects::top::{Question, Top, top};
 use gate25_common::abi::NO_ZONE;
 use jiff::{SignedDuration, Timestamp};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -35,10 +39,12 @@ pub struct Handler {
     inputs: Sender<Input>,
     find: Box<Find>,
     given: Mutex<Given>,
+    events: Events,
+    /// One asks at a time: it takes a while, and memory.
+    suspects: Result<Arc<tokio::sync::Mutex<Arc<Suspects>>>, Fault>,
     has_warned: AtomicBool,
 }
 
-#[derive(Default)]
 struct Given {
     references: References,
     log: Cap,
@@ -55,9 +61,24 @@ impl Handler {
             status,
             inputs,
             find: Box::new(find),
-            given: Mutex::default(),
+            given: Mutex::new(Given { references: References::default(), log: Cap::new(LINES) }),
+            events: Events::default(),
+            suspects: Err(Fault::kernel("map SUSPECTS", "is not there")),
             has_warned: AtomicBool::new(false),
         }
+    }
+
+    /// The same, which also tells of events, and of subscribers by what was blocked.
+    #[must_use]
+    pub fn telling(mut self, events: Events, suspects: Result<Arc<Suspects>, Fault>) -> Self {
+        self.events = events;
+        self.suspects = suspects.map(|suspects| Arc::new(tokio::sync::Mutex::new(suspects)));
+        self
+    }
+
+    /// What may be followed.
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Answers one line, without its newline, that a process of this user sent.
@@ -82,7 +103,23 @@ impl Handler {
                 .in_loop(|reply| Input::Asked { trust_clock, reply })
                 .await
                 .map_or_else(Answer::error, Answer::Reload),
+            Request::Top(question) => self.top(question).await.map_or_else(Answer::error, Answer::Top),
+            Request::Events(filter) => {
+                let newest = self.events.newest();
+                let events = newest.iter().map(|told| &told.record).filter(|event| filter.admits(event));
+                Answer::Newest(Newest { events: events.cloned().collect() })
+            }
+            // Its connection bears nothing else, see `stream`.
+            Request::Follow(_) => Answer::error("events cannot be followed behind other requests"),
         }
+    }
+
+    async fn top(&self, question: Question) -> Result<Top, String> {
+        let suspects = self.suspects.clone().map_err(|fault| fault.to_string())?;
+        let suspects = suspects.lock_owned().await;
+        let installed = self.status.lock().installed.clone().unwrap_or_default();
+        let read = tokio::task::spawn_blocking(move || top(&suspects, &installed, &question));
+        read.await.map_err(|error| error.to_string())?
     }
 
     /// What happens to a connection by the policy in force. With a large policy that takes a while, in which others are
@@ -202,29 +239,6 @@ impl Given {
             );
         }
         Ok(reference)
-    }
-}
-
-/// At most [`LINES`] a second.
-#[derive(Debug, Default)]
-struct Cap {
-    second: Option<Instant>,
-    written: u64,
-    suppressed: u64,
-}
-
-impl Cap {
-    /// Whether a line may be written now, and then how many could not be since the last one.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
-            (self.second, self.written) = (Some(now), 0);
-        }
-        if self.written == LINES {
-            self.suppressed += 1;
-            return None;
-        }
-        self.written += 1;
-        Some(std::mem::take(&mut self.suppressed))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Serves the control socket.
 
 use super::handler::Handler;
-use super::{Answer, MAX_REQUEST};
+use super::{Answer, MAX_REQUEST, stream};
 use crate::datapath::fault::Fault;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -137,6 +137,9 @@ async fn converse(stream: tokio::net::UnixStream, handler: &Handler) -> io::Resu
             return Ok(());
         }
         let is_too_long = whole.is_none() && request.len() > MAX_REQUEST;
+        if let Some(filter) = stream::filter(&request) {
+            return stream::follow(stream, handler.events(), &filter).await;
+        }
         let answer = if is_too_long {
             Answer::error(format!("a request of more than {MAX_REQUEST} octets"))
         } else {
@@ -149,7 +152,7 @@ async fn converse(stream: tokio::net::UnixStream, handler: &Handler) -> io::Resu
     }
 }
 
-fn line(answer: &Answer) -> Vec<u8> {
+pub(super) fn line(answer: &Answer) -> Vec<u8> {
     let mut text = serde_json::to_vec(answer).unwrap_or_default();
     text.push(b'\n');
     text

@@ -18,6 +18,7 @@ use crate::datapath::object::{self, Options};
 use crate::datapath::pins::Pins;
 use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
+use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::{Tallies, Tally};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
@@ -94,6 +95,8 @@ impl Controller {
             needs_return: false,
             may_have_return: true,
             flows: Flows::pinned(pins)?,
+            suspects: Suspects::pinned(pins)?,
+            sweep: Instant::now(),
             glance: Instant::now(),
             lock,
             pins_were_gone: false,
@@ -146,7 +149,9 @@ impl Controller {
         self.attachments.iter_mut().for_each(Attachment::settle);
         self.return_paths.iter_mut().for_each(ReturnPath::settle);
         adopt::retire(pins);
+        self.events.count_in(self.tallies.clone());
         let mut status = self.status.lock();
+        status.tallies = self.tallies.clone();
         status.reloads_done = self.tallies.get(Tally::ReloadsDone);
         status.reloads_refused = self.tallies.get(Tally::ReloadsRefused);
         status.clock_steps = self.tallies.get(Tally::ClockSteps);

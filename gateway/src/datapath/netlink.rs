@@ -68,7 +68,8 @@ pub fn interface(name: &str) -> Result<Interface, Fault> {
 }
 
 /// The name and the interface of an index, if there is one.
-pub(super) fn interface_at(index: u32) -> Option<(String, Interface)> {
+#[must_use]
+pub fn interface_at(index: u32) -> Option<(String, Interface)> {
     let mut request = LinkMessage::default();
     request.header.index = index;
     let link = answer(request).ok()?;

@@ -1,6 +1,7 @@
 //! The few commands of bpf(2) that aya keeps for itself: links without its fall-back to netlink, which could push out a
 //! program of somebody else, and without its detaching when a value is dropped.
 
+use aya::Pod;
 use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info,
 };
@@ -213,4 +214,31 @@ pub(super) fn open(at: &Path) -> io::Result<OwnedFd> {
     let mut attributes = zeroed();
     attributes.__bindgen_anon_4.pathname = name.as_ptr() as u64;
     bpf(bpf_cmd::BPF_OBJ_GET, &mut attributes).map(owned)
+}
+
+/// Reads entries of a hash map into both slices, from that place on (`None`: the beginning): how many there are, and the
+/// next place if there may be more.
+pub(super) fn lookup_batch<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    from: Option<u32>,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<(usize, Option<u32>)> {
+    let (from, mut next) = (from.as_ref(), 0_u32);
+    let mut attributes = zeroed();
+    attributes.batch.map_fd = map.as_raw_fd().cast_unsigned();
+    attributes.batch.in_batch = from.map_or(0, |place| std::ptr::from_ref(place) as u64);
+    attributes.batch.out_batch = &raw mut next as u64;
+    attributes.batch.keys = keys.as_mut_ptr() as u64;
+    attributes.batch.values = values.as_mut_ptr() as u64;
+    attributes.batch.count = u32::try_from(keys.len().min(values.len())).unwrap_or(u32::MAX);
+    let result = bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attributes);
+    // SAFETY: an integer, of which the kernel made how many it wrote.
+    let count = unsafe { attributes.batch.count } as usize;
+    match result {
+        Ok(_) => Ok((count, Some(next))),
+        // These were the last.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((count, None)),
+        Err(error) => Err(error),
+    }
 }

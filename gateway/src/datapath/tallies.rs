@@ -5,6 +5,7 @@ use super::object::{self, Shape};
 use super::pins::Pins;
 use super::sys;
 use aya::maps::{Array, Map, MapData, MapError};
+use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::warn;
@@ -36,6 +37,12 @@ pub enum Tally {
     NamesResolved = 6,
     /// Those without.
     NamesFailed = 7,
+    /// Events of kind `blocked`.
+    EventsBlocked = 8,
+    /// Events of kind `suspect`.
+    EventsSuspect = 9,
+    /// Events of kind `policy`.
+    EventsPolicy = 10,
 }
 
 /// The totals, for several threads. The default is of one process alone.
@@ -46,6 +53,12 @@ struct Totals {
     memory: [u64; ROOM as usize],
     /// And the same again, to pin it.
     map: Option<(Array<MapData, u64>, OwnedFd)>,
+}
+
+impl fmt::Debug for Tallies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tallies").finish_non_exhaustive()
+    }
 }
 
 impl Default for Totals {

@@ -5,7 +5,6 @@ use crate::tables::Rule;
 use gate25_common::abi::NO_RULE;
 use gate25_common::verdict::{Action, Reason, RuleKind};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 /// A handler that knows one connection from 203.0.113.9 port 40001.
@@ -127,13 +126,4 @@ fn what_is_not_known() {
     }
     let broken = Handler::new(Shared::default(), channel().0, |_| Err(Fault::kernel("flows", "no such map")));
     assert_eq!(error(&answer(&broken, ASK)), UNKNOWN_CONNECTION);
-}
-
-#[test]
-fn lines_are_capped_and_the_rest_is_counted() {
-    let (mut cap, now) = (Cap::default(), Instant::now());
-    assert!((0..LINES).all(|_| cap.admit(now) == Some(0)));
-    assert!((0..3).all(|_| cap.admit(now + Duration::from_millis(999)).is_none()));
-    let next = now + Duration::from_secs(1);
-    assert_eq!((cap.admit(next), cap.admit(next)), (Some(3), Some(0)));
 }
