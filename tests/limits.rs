@@ -244,3 +244,24 @@ fn over_the_limit_one_is_told_so() -> Result<()> {
     ensure!(stray == 0.0, "{samples:?}");
     gate.stop().context("stop").map(drop)
 }
+
+/// Who has had his share of relays is not led to one, though that is what the zone does with others.
+#[test]
+fn over_the_limit_nobody_is_led_to_a_relay() -> Result<()> {
+    let lab = Lab::new()?;
+    let text = limited("enforce", "action: relay\n    relay_to: ['192.0.2.25:25', '[2001:db8:25::25]:25']");
+    let (gate, _sinks) = start(&lab, &text)?;
+    for family in ["ipv4", "ipv6"] {
+        gate.wait_series(
+            &format!("gate25_redirect_up{{action=\"relay\",family=\"{family}\",zone=\"all\"}}"),
+            1.0,
+        )?;
+    }
+    for (relay, stranger) in lab.relay.addresses().into_iter().zip(lab.stranger.addresses()) {
+        let five: Vec<_> = (0..5).map(|_| smtp::mail(&lab.alice, relay, PATIENCE)).collect();
+        ensure!(delivered(&five)? == 2, "{relay}: {five:?}");
+        // Others still are.
+        ensure!(smtp::mail(&lab.alice, stranger, PATIENCE).is_delivered(), "{stranger}");
+    }
+    Ok(())
+}

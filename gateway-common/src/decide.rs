@@ -33,7 +33,7 @@ pub struct Limit {
     pub per_minute: u32,
     /// The zone's slot.
     pub zone: u32,
-    /// The zone redirects what it blocks, so that connections over the limit go on elsewhere.
+    /// The zone leads what it blocks to its notice, so that connections over the limit go on there.
     pub redirects: bool,
 }
 
@@ -78,8 +78,7 @@ fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> Verdi
     let (near, far) = cells(&subscriber, segment.remote, tables);
     let (reason, rule, per_minute) = judge(near, far, subscriber.relay_limit, tables);
     let of = if matches!(reason, Reason::Relay) { u64::from(subscriber.zone) } else { rule };
-    let redirects =
-        matches!(subscriber.action(), Action::Notice | Action::Relay) && subscriber.mode() == Mode::Enforce;
+    let redirects = subscriber.action() == Action::Notice && subscriber.mode() == Mode::Enforce;
     let limited = per_minute != 0 && matches!(direction, Direction::Egress);
     let reason =
         if limited && !tables.admits(segment, &Limit { of, per_minute, zone: subscriber.zone, redirects }) {
@@ -90,8 +89,12 @@ fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> Verdi
     match reason {
         Reason::Relay | Reason::Exception => pass(reason, subscriber.zone, rule),
         _ => {
-            let action =
-                if matches!(direction, Direction::Egress) { subscriber.action() } else { Action::Drop };
+            let action = match (direction, subscriber.action()) {
+                (Direction::Return, _) => Action::Drop,
+                // Who has had his share of relays is not led to one.
+                (_, Action::Relay) if matches!(reason, Reason::Rate) => Action::Reset,
+                (_, action) => action,
+            };
             block(reason, action, enforces(&subscriber, direction), subscriber.zone, rule)
         }
     }

@@ -223,7 +223,8 @@ impl Controller {
         self.may_have_return |= tables.needs_return;
         self.compiled = clock;
         self.next_change = next_change(policy, clock);
-        self.state.installed(clock, &policy.digest);
+        self.state.installed(clock, &policy.sense);
+        self.tallies.remember(clock, &policy.sense);
         info!(
             generation = active.generation(),
             digest = policy.digest.get(..12),
@@ -233,6 +234,8 @@ impl Controller {
             "policy in force"
         );
         let mut status = self.status.lock();
+        let before = status.installed.as_ref().filter(|before| before.loaded == loaded);
+        let since = before.and_then(|before| before.since).or_else(|| Some(Instant::now()));
         status.redirects = redirects;
         status.installed = Some(Arc::new(Installed {
             policy: with_addresses,
@@ -240,6 +243,7 @@ impl Controller {
             digest: policy.digest.clone(),
             active,
             loaded,
+            since,
             tables: sizes(&tables),
             rules: tables.rules,
             zones: tables.zones,

@@ -16,7 +16,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
-use tracing::{info, warn};
+use tracing::warn;
 pub use writer::Sink;
 use writer::{Message, write};
 
@@ -81,10 +81,9 @@ impl Events {
         *counts = tallies;
     }
 
-    /// Something about the policy changed (kind `policy`): the rule it is about, if it is about one, and what happened. It is
-    /// in the log, too, whatever else is written.
+    /// Something about the policy changed (kind `policy`): the rule it is about, if it is about one, and what happened.
+    /// Whoever tells it has it in the log already.
     pub fn policy(&self, rule: Option<&str>, message: &str) {
-        info!(rule, "{message}");
         self.tell(Record {
             rule: rule.map(str::to_owned),
             message: Some(message.to_owned()),

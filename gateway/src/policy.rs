@@ -39,6 +39,8 @@ pub struct Policy {
     pub suspects: Suspects,
     /// SHA-256 of the merged policy (files in name order, each list behind the file that names it), in lower-case hex.
     pub digest: String,
+    /// The same without comments and empty lines: what has been seen of the clock is of a policy that says this.
+    pub sense: String,
     /// Every file that was read, the policy's own first; and the directory, when the policy is one.
     pub sources: Vec<PathBuf>,
 }

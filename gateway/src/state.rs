@@ -91,19 +91,20 @@ impl State {
         damaged(&self.folder.join(POLICY), cause)
     }
 
-    /// The clocks, with the newest time that was seen while the policy of that digest was in force.
+    /// The clocks, with the newest time that was seen while a policy of that [`sense`](crate::policy::Policy::sense) was in
+    /// force.
     #[must_use]
-    pub fn clock(&self, now: Clock, digest: &str) -> Clock {
+    pub fn clock(&self, now: Clock, sense: &str) -> Clock {
         match &self.newest {
-            Some(newest) if newest.digest == digest => now.having_seen(newest.time),
+            Some(newest) if newest.sense == sense => now.having_seen(newest.time),
             _ => now,
         }
     }
 
     /// A policy was put into force, or its dates were worked out again, by those clocks.
-    pub fn installed(&mut self, clock: Clock, digest: &str) {
-        let (policy, digest) = (self.policy.clone(), digest.to_owned());
-        self.newest = Some(Newest { time: clock.newest, policy, digest });
+    pub fn installed(&mut self, clock: Clock, sense: &str) {
+        let (policy, sense) = (self.policy.clone(), sense.to_owned());
+        self.newest = Some(Newest { time: clock.newest, policy, sense });
         self.is_due = true;
     }
 

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// The controller writes it, HTTP reads it.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +123,8 @@ pub struct Installed {
     pub active: Active,
     /// When it was loaded.
     pub loaded: Option<Timestamp>,
+    /// The same by a clock that nobody sets.
+    pub since: Option<Instant>,
     /// Rules by number.
     pub rules: HashMap<u64, Rule>,
     /// Zone ids by slot.

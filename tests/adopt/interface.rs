@@ -89,7 +89,7 @@ fn a_program_that_is_taken_off_by_force_comes_back() -> Result<()> {
         .with_context(|| gate.log())?;
     enforced(&lab, &lab.alice)?;
     not_backwards(&before, &gate.metrics()?)?;
-    let said = format!("{INTERFACE}: the program was off the interface, and is attached again");
+    let said = format!("{INTERFACE}: the interface had no program, and has it again");
     ensure!(gate.log().contains(&said), "{}", gate.log());
 
     // Somebody else is quicker: nothing of theirs is touched, and ours waits for its turn.
@@ -104,5 +104,40 @@ fn a_program_that_is_taken_off_by_force_comes_back() -> Result<()> {
     health(&gate, 200, "")?;
     enforced(&lab, &lab.alice)?;
     ensure!(xdp::on(&lab.edge, INTERFACE)? == attached);
+    Ok(())
+}
+
+/// An interface that was given another name keeps its program; so does the next one of the old name.
+#[test]
+fn a_renamed_interface_stays_enforced() -> Result<()> {
+    let lab = Lab::new()?;
+    let _sinks = sinks(&lab)?;
+    let second = lab.second_interface()?;
+    let text = WEST
+        .replace("203.0.113.0/25", "203.0.113.0/25\", \"100.64.2.0/24")
+        .replace("2001:db8:100::/48", "2001:db8:100::/40");
+    let file = policy::write(lab.folder(), &text)?;
+    let gate = Gate::start_with(&lab, &(gate::configuration(&lab, &file) + "  - name: eth2\n"))?;
+    enforced(&lab, &second.host)?;
+    let program = xdp::on(&lab.edge, "eth2")?;
+    lab.edge.ip("link set eth2 down\nlink set eth2 name old2\nlink set old2 up\n")?;
+    health(&gate, 503, "eth2: is gone")?;
+    lab.edge.ip("link add eth2 type veth peer name eth2p\nlink set eth2 up\nlink set eth2p up\n")?;
+    health(&gate, 200, "")?;
+    ensure!(xdp::on(&lab.edge, "old2")? == program && program.is_some(), "the renamed one lost its program");
+    ensure!(xdp::on(&lab.edge, "eth2")?.is_some());
+    ensure!(gate.log().contains("old2 was eth2 before: it stays enforced"), "{}", gate.log());
+    gate.kill();
+    let refused = smtp::knock(&second.host, &lab.stranger, crate::LIMIT);
+    ensure!(!refused.iter().any(smtp::Outcome::is_delivered), "{refused:?}");
+    // `detach` knows both.
+    let config = lab.folder().join("gate25.yaml").display().to_string();
+    let detach = gate25_tests::command::gate25(["detach", "--config", &config]);
+    let ended = gate25_tests::command::finish(&lab.edge, detach, PATIENCE)?;
+    ensure!(
+        ended.code == Some(0) && ended.stdout.contains("old2") && ended.stdout.contains("eth2"),
+        "{ended:?}"
+    );
+    ensure!(xdp::on(&lab.edge, "old2")?.is_none() && xdp::on(&lab.edge, "eth2")?.is_none());
     Ok(())
 }

@@ -10,8 +10,7 @@ use gate25_tests::{
     policy::{self, WEST},
 };
 use std::{
-    fs::{self, File},
-    io::Write as _,
+    fs,
     process::Command,
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -50,10 +49,9 @@ fn kills_upgrades_and_reloads_are_not_noticed() -> Result<()> {
         })?;
         let gate = timed(UPGRADES, "upgrade", gate, |gate, number| {
             checked(&gate)?;
-            // Another binary: what is appended, no loader reads.
+            // Another binary.
             let binary = lab.folder().join(format!("gate25-{number}"));
-            fs::copy(gate25_tests::gate25(), &binary)?;
-            File::options().append(true).open(&binary)?.write_all(number.to_string().as_bytes())?;
+            gate25_tests::command::copy_gate25(&binary, &number.to_string())?;
             let mut command = Command::new(&binary);
             command.arg("run").arg("--config").arg(gate.config());
             ensure!(gate.stop()?.success());

@@ -110,7 +110,7 @@ fn others_may_not_ask() -> Result<()> {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     }
     let binary = served.folder.path().join("gate25");
-    fs::copy(gate25_tests::gate25(), &binary)?;
+    gate25_tests::command::copy_gate25(&binary, "")?;
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(binary);
     let output = command.args(["explain", "--ref", "00000000", "--control"]).arg(served.path()).output()?;

@@ -38,7 +38,7 @@ impl Notice {
         let config = folder.path().join("gate25.yaml");
         fs::write(&config, format!("policy: {}\ncontrol: {}\n", policy.display(), control.display()))?;
         let binary = folder.path().join("gate25");
-        fs::copy(gate25_tests::gate25(), &binary)?;
+        gate25_tests::command::copy_gate25(&binary, "")?;
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit {limit}; exec setpriv \"$@\""), "sh"]);
         command.args([

@@ -61,7 +61,7 @@ fn a_blocked_connection_is_told_why_and_reset_while_nobody_answers() -> Result<(
     let blocks = format!("blocks: [{{id: spammers, destinations: ['{}'], reason: lab}}]\n", lab.stranger.v6);
     let text = WEST.replace("action: reset", &notice) + &blocks;
     let policy = policy::write(lab.folder(), &text)?;
-    fs::copy(gate25_tests::gate25(), lab.folder().join("gate25"))?;
+    gate25_tests::command::copy_gate25(&lab.folder().join("gate25"), "")?;
     let gate = Gate::start(&lab, &policy)?;
     let config = gate.config().display().to_string();
     let control = lab.folder().join("control.sock").display().to_string();

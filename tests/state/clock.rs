@@ -85,8 +85,12 @@ fn what_has_ended_stays_ended() -> Result<()> {
     gate.wait_series(STEPS, 1.0)?;
     ensure!(now()? == old);
 
+    // A comment is no other policy.
+    policy::put(&file, &format!("# noted\n{}  # noted\n", fs::read_to_string(&file)?))?;
+    let reload = gate25(&lab, &["reload", "--config", text(gate.config())])?;
+    ensure!(reload.code == Some(0) && now()? == old, "a comment opened it: {reload:?}");
     // Another policy: what was seen before it does not count.
-    policy::put(&file, &(policy(&lab)? + "# another\n"))?;
+    policy::put(&file, &policy(&lab)?)?;
     becomes(&lab, &lab.university, true, "another policy", &gate)?;
     ensure!(now()? == young);
     gate.wait_metrics("not behind", |metrics| metrics[BEHIND].abs() < 1.0)?;
@@ -110,5 +114,32 @@ fn what_has_ended_stays_ended() -> Result<()> {
     ensure!(gate.stop()?.success());
     start().map(drop)?;
     ensure!(now()? == young, "what was trusted is forgotten by a restart");
+    Ok(())
+}
+
+/// The controller died before the end, and `state` with it: the tables that ended the exception are what is left.
+#[test]
+fn what_the_tables_have_ended_stays_ended() -> Result<()> {
+    let lab = Lab::new()?;
+    let _sinks = sinks(&lab)?;
+    let end = Timestamp::now() + SignedDuration::from_secs(4);
+    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{end}\"")));
+    let file = policy::write(lab.folder(), &text)?;
+    let (config, clock) = (gate::configuration(&lab, &file), Clock::new(lab.folder())?);
+    let gate = Gate::start_by(&lab, &config, &clock)?;
+    ensure!(reaches(&lab, &lab.university)?, "it ended too soon for this test");
+    gate.kill();
+    let ended =
+        wait::until(Duration::from_secs(10), || (!reaches(&lab, &lab.university).ok()?).then_some(()));
+    ended.context("it does not end")?;
+    fs::remove_dir_all(lab.folder().join("state"))?;
+    clock.set(-DAY)?;
+    let gate = Gate::start_by(&lab, &config, &clock)?;
+    ensure!(!reaches(&lab, &lab.university)?, "a restart opened it; log:\n{}", gate.log());
+    says(&gate.log(), &["WARN", "clock: ", "campus", "gate25 reload --trust-clock"])?;
+    // And so it is written down again.
+    ensure!(gate.stop()?.success());
+    let gate = Gate::start_by(&lab, &config, &clock)?;
+    ensure!(!reaches(&lab, &lab.university)?, "a second restart opened it; log:\n{}", gate.log());
     Ok(())
 }

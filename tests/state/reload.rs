@@ -105,7 +105,7 @@ fn a_reload_is_for_root() -> Result<()> {
     let (socket, program) = (lab.folder().join("control.sock"), lab.folder().join("gate25"));
     ensure!(fs::metadata(&socket)?.permissions().mode() & 0o777 == 0o660);
     // Where others may run it.
-    fs::copy(gate25_tests::gate25(), &program)?;
+    gate25_tests::command::copy_gate25(&program, "")?;
     let nobody = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         let ids = format!("--reuid={NOBODY} --regid={NOBODY} --clear-groups");

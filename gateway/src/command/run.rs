@@ -8,6 +8,7 @@ use crate::controller::{Around, Controller, Failure, Input};
 use crate::datapath::events::Ring;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
+use crate::datapath::lock::Lock;
 use crate::datapath::netlink;
 use crate::datapath::pins::Pins;
 use crate::datapath::suspects::Suspects;
@@ -35,7 +36,11 @@ use tracing::{info, warn};
 /// Runs the controller until SIGTERM or SIGINT. `log` lets the program log each packet to port 25 (for debugging: it
 /// costs).
 pub fn run(config: Config, log: bool) -> Result<(), Failure> {
-    let listener = http::bind(config.listen)?;
+    // Another controller here has the address, most likely; which one that is says more.
+    let listener = http::bind(config.listen).or_else(|fault| {
+        Pins::below(&config.pin).and_then(|pins| Lock::look(&pins))?;
+        Err(fault)
+    })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let status = Shared::default();
     status.lock().node = Node {

@@ -94,7 +94,7 @@ impl Handler {
         match request {
             Request::Notice { subscriber, port } => self.notice(SocketAddr::new(subscriber, port)),
             Request::Reference(reference) => self.reference(&reference),
-            Request::Status => Answer::Status(Box::new(Report::new(&self.status.lock(), Timestamp::now()))),
+            Request::Status => Answer::Status(Box::new(Report::new(&self.status.lock()))),
             Request::Explain { subscriber, remote, at, direction } => {
                 let path = Path { subscriber, remote, direction: direction.into() };
                 self.explain(path, at).await

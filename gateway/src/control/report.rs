@@ -69,7 +69,7 @@ pub struct ZoneReport {
 impl Report {
     /// Of a controller that has a policy in force.
     #[must_use]
-    pub fn new(status: &Status, now: Timestamp) -> Self {
+    pub fn new(status: &Status) -> Self {
         let installed = status.installed.clone().unwrap_or_default();
         let node = &status.node;
         let slots: HashMap<&str, u32> =
@@ -84,9 +84,7 @@ impl Report {
             digest: installed.digest.clone(),
             generation: installed.active.generation(),
             loaded: installed.loaded,
-            age_seconds: installed
-                .loaded
-                .map_or(0, |loaded| now.duration_since(loaded).as_secs().unsigned_abs()),
+            age_seconds: installed.since.map_or(0, |since| since.elapsed().as_secs()),
             kept_since: status.kept_since,
             rules: installed.rules.len(),
             next_change: installed.next_change,

@@ -14,7 +14,7 @@ const NAMED: usize = 5;
 impl Controller {
     /// Looks at the clocks, and works out the dates again when it is time.
     pub(super) fn follow_dates(&mut self) {
-        let now = self.state.clock(clock::now(), &self.policy.digest);
+        let now = self.state.clock(clock::now(), &self.policy.sense);
         self.state.tick(now);
         let step = clock::stepped(self.seen, now);
         self.seen = now;
@@ -48,7 +48,7 @@ impl Controller {
     /// What the kernel refuses is tried again, but not at every tick.
     pub(super) fn recompile(&mut self) {
         let policy = std::mem::take(&mut self.policy);
-        let clock = self.state.clock(clock::now(), &policy.digest);
+        let clock = self.state.clock(clock::now(), &policy.sense);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
         match self.put_into_force(&policy, clock, loaded) {
             Ok(()) => self.follow_targets(),

@@ -75,7 +75,7 @@ impl Controller {
         }
         if let State::Free(index) = state {
             attachment.attach_again(index, &pins)?;
-            let what = format!("{name}: the program was off the interface, and is attached again");
+            let what = format!("{name}: the interface had no program, and has it again");
             warn!("{what}");
             self.events.policy(None, &what);
         }

@@ -109,7 +109,9 @@ impl Controller {
             if let Some(before) = before.get(&(&row.rule, &row.name))
                 && **before != row.addresses
             {
-                self.events.policy(Some(&row.rule), &change(row, before));
+                let message = change(row, before);
+                info!(rule = row.rule, "{message}");
+                self.events.policy(Some(&row.rule), &message);
             }
         }
     }

@@ -31,7 +31,8 @@ impl Rates {
             self.looks.pop_front();
         }
         let rates = self.looks.front().map_or_else(HashMap::new, |(then, before)| {
-            let minutes = now.duration_since(*then).as_secs_f64().max(1e-3) / 60.0;
+            // Of a controller that is younger than a minute, what has been so far.
+            let minutes = now.duration_since(*then).max(WINDOW).as_secs_f64() / WINDOW.as_secs_f64();
             let rate = |(slot, now): (&u32, &Attempts)| {
                 let before = before.get(slot).copied().unwrap_or_default();
                 let a_minute = |now: u64, before: u64| now.saturating_sub(before) as f64 / minutes;

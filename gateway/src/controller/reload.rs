@@ -10,7 +10,7 @@ use crate::status::Refusal;
 use crate::watch::Watch;
 use jiff::Timestamp;
 use std::time::Duration;
-use tracing::error;
+use tracing::{error, info};
 
 impl Controller {
     /// Takes what is at the policy's path now, or keeps what is in force. With `trust_clock` it takes the wall clock for the
@@ -22,7 +22,7 @@ impl Controller {
             Ok(Loaded { policy, warnings, kept }) => {
                 warn_of(&warnings);
                 let now = clock::now();
-                let now = if trust_clock { now } else { self.state.clock(now, &policy.digest) };
+                let now = if trust_clock { now } else { self.state.clock(now, &policy.sense) };
                 self.names.expect(&policy, names::RELOAD_PATIENCE);
                 let result = self.put_into_force(&policy, now, Some(Timestamp::now()));
                 if result.is_ok() {
@@ -47,7 +47,9 @@ impl Controller {
             status.kept_since = None;
             drop(status);
             let trusted = if trust_clock { ", and the wall clock is trusted" } else { "" };
-            self.events.policy(None, &format!("{why}: the policy is in force{trusted}"));
+            let message = format!("{why}: the policy is in force{trusted}");
+            info!("{message}");
+            self.events.policy(None, &message);
         } else {
             for problem in &problems {
                 error!("{problem}");
@@ -62,7 +64,10 @@ impl Controller {
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }
 
-    fn outcome(&self, problems: Vec<String>, warnings: Vec<String>) -> Reload {
+    fn outcome(&self, problems: Vec<String>, mut warnings: Vec<String>) -> Reload {
+        let interfaces = self.status.lock().interfaces.clone();
+        let faults = interfaces.into_iter().filter_map(|interface| interface.why);
+        warnings.extend(faults.map(|why| format!("not enforcing: {why}")));
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         let prefixes = |(table, entries, _): &(&str, usize, usize)| {
             let lists_prefixes = table.starts_with("subscribers") || table.starts_with("destinations");

@@ -15,7 +15,7 @@ use crate::datapath::flows::Flows;
 use crate::datapath::install::Store;
 use crate::datapath::lock::Lock;
 use crate::datapath::object::{self, Options};
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{self, Pins};
 use crate::datapath::return_path::ReturnPath;
 use crate::datapath::snapshot::Counters;
 use crate::datapath::suspects::Suspects;
@@ -31,6 +31,7 @@ use aya::Ebpf;
 use gate25_common::verdict::Direction;
 use jiff::Timestamp;
 use std::time::Instant;
+use tracing::warn;
 
 /// What a controller talks to.
 pub struct Around {
@@ -117,7 +118,8 @@ impl Controller {
         controller.name_gateways();
         controller.names.expect(&policy, PATIENCE);
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
-        let clock = controller.state.clock(clock::now(), &policy.digest);
+        let clock = controller.state.clock(clock::now(), &policy.sense);
+        let clock = controller.tallies.recall(clock, &policy.sense);
         let mut in_force = controller.put_into_force(&policy, clock, Some(Timestamp::now()));
         controller.policy = policy;
         if in_force.is_ok() {
@@ -132,6 +134,7 @@ impl Controller {
             return Err(error.into());
         }
         controller.settle(pins);
+        controller.tell_others(pins);
         controller.retire();
         controller.state.keep(&kept, &controller.policy.digest);
         controller.tell_kept(since);
@@ -157,6 +160,19 @@ impl Controller {
         status.clock_steps = self.tallies.get(Tally::ClockSteps);
         status.state_writes.done = self.tallies.get(Tally::StateWritten);
         status.state_writes.failed = self.tallies.get(Tally::StateFailed);
+    }
+
+    /// Says which interfaces an earlier configuration left enforced.
+    fn tell_others(&self, pins: &Pins) {
+        let ours: Vec<_> =
+            self.config.interfaces.iter().map(|interface| pins.link(&interface.name)).collect();
+        for pin in pins::entries(&pins.links()).iter().filter(|pin| !ours.contains(pin)) {
+            let name = pins::decode(pin);
+            warn!(
+                "{name}: is enforced by an earlier start, but not in the configuration: it follows the policy, and nobody \
+                 looks after it (name it, or `gate25 detach` ends all)"
+            );
+        }
     }
 
     /// Attaches to every interface. New attachments come first: they are what may fail, and then those of an earlier

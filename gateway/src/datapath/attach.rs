@@ -295,6 +295,7 @@ impl Attachment {
     /// Attaches the program to the interface of that index, which has the name of the one that is gone, or lost its
     /// program by force.
     pub fn attach_again(&mut self, interface: u32, pins: &Pins) -> Result<(), Fault> {
+        self.leave_renamed(pins);
         match link_to(interface, self.program.as_fd(), &self.name, self.mode, pins) {
             Ok(link) => {
                 self.link = link;
@@ -305,6 +306,19 @@ impl Attachment {
                 self.refused = Some((Instant::now(), fault.clone()));
                 Err(fault)
             }
+        }
+    }
+
+    /// An interface that has another name now keeps its program, under that name.
+    fn leave_renamed(&self, pins: &Pins) {
+        let Ok(joined) = sys::link(self.link.as_fd(), Hook::Xdp) else { return };
+        let Some(name) = netlink::name(joined.interface).filter(|name| *name != self.name) else { return };
+        if fs::rename(pins.link(&self.name), pins.link(&name)).is_ok() {
+            pin_program(self.program.as_fd(), &name, pins);
+            warn!(
+                "{name} was {} before: it stays enforced, but is not looked after (name it in the node's configuration)",
+                self.name
+            );
         }
     }
 

@@ -33,6 +33,11 @@ impl Lock {
         }
     }
 
+    /// Says who has `pin`, as [`Self::take`] would, and takes nothing.
+    pub fn look(pins: &Pins) -> Result<(), Fault> {
+        if pins.root().is_dir() { Self::take(pins).map(drop) } else { Ok(()) }
+    }
+
     /// Whether `pin` is still the folder that was taken: `detach` removes it, and the next controller makes another.
     #[must_use]
     pub fn is_of(&self, pins: &Pins) -> bool {

@@ -4,7 +4,9 @@ use super::fault::Fault;
 use super::object::{self, Shape};
 use super::pins::Pins;
 use super::sys;
+use crate::policy::compile::Clock;
 use aya::maps::{Array, Map, MapData, MapError};
+use jiff::Timestamp;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,7 +69,38 @@ impl Default for Totals {
     }
 }
 
+/// Places behind the totals for what is known of the clock: the newest time, the boot clock's reading then (both in
+/// nanoseconds), and the beginning of the policy's sense. The last is zero while the others are written.
+const CLOCK: [usize; 3] = [60, 61, 62];
+
 impl Tallies {
+    /// Keeps the newest time beside the tables that were installed by it, for a controller whose `state` was lost or is
+    /// behind: as long as these maps are there, so is the boot clock by which exceptions end.
+    pub fn remember(&self, clock: Clock, sense: &str) {
+        let newest = u64::try_from(clock.newest.as_nanosecond()).unwrap_or_default();
+        let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let [time, boot, of] = CLOCK;
+        for (place, value) in [(of, 0), (time, newest), (boot, clock.boot), (of, mark(sense))] {
+            totals.memory[place] = value;
+            if let Some((map, _)) = &mut totals.map {
+                // What cannot be kept is in `state` within a second.
+                let _ = map.set(place as u32, value, 0);
+            }
+        }
+    }
+
+    /// The clocks, with the newest time that it must have been since those tables were installed, if the policy says the
+    /// same now.
+    #[must_use]
+    pub fn recall(&self, now: Clock, sense: &str) -> Clock {
+        let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let [time, boot, of] = CLOCK.map(|place| totals.memory[place]);
+        let since = now.boot.checked_sub(boot).filter(|_| of != 0 && of == mark(sense));
+        let newest =
+            since.and_then(|since| Timestamp::from_nanosecond(i128::from(time) + i128::from(since)).ok());
+        newest.map_or(now, |newest| now.having_seen(newest))
+    }
+
     /// The pinned ones; without a map that can be used, totals are this process's alone.
     #[must_use]
     pub fn pinned(pins: &Pins) -> Self {
@@ -118,6 +151,11 @@ impl Tallies {
     }
 }
 
+/// Tells one policy's sense from another's; never zero.
+fn mark(sense: &str) -> u64 {
+    sense.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default() | 1
+}
+
 fn open(pins: &Pins) -> Result<(Array<MapData, u64>, OwnedFd), Fault> {
     let failed = |error: &dyn std::error::Error| Fault::kernel(format!("map {MAP}"), object::last(error));
     let path = pins.tables().join(MAP);
@@ -141,6 +179,25 @@ fn read(map: &Array<MapData, u64>) -> Result<[u64; ROOM as usize], Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_time_goes_on_with_the_boot_clock() {
+        let at = |seconds: i64, boot: u64| {
+            Clock::new(Timestamp::from_second(seconds).unwrap(), boot * 1_000_000_000)
+        };
+        let (one, other) = ("00000000000000aa11", "00000000000000bb11");
+        let tallies = Tallies::default();
+        assert_eq!(tallies.recall(at(1_000, 50), one), at(1_000, 50), "nothing is known");
+        tallies.remember(at(5_000, 40), one);
+        assert_eq!(
+            tallies.recall(at(1_000, 50), one).newest,
+            at(5_010, 0).wall,
+            "set back, ten seconds later"
+        );
+        assert_eq!(tallies.recall(at(6_000, 50), one), at(6_000, 50), "newer");
+        assert_eq!(tallies.recall(at(1_000, 50), other), at(1_000, 50), "of another policy");
+        assert_eq!(tallies.recall(at(1_000, 30), one), at(1_000, 30), "of another boot");
+    }
 
     #[test]
     fn without_a_map_totals_are_in_memory() {

@@ -37,6 +37,12 @@ impl Slots {
         let path = pins.tables().join(MAP);
         let fresh = !path.exists();
         if fresh {
+            if !pins.counts().is_empty() && pins.tables().join("RULES").exists() {
+                warn!(
+                    "{}: was gone: nobody knows whose the zones' counters are, they begin anew",
+                    path.display()
+                );
+            }
             let map = HashMap::<MapData, u32, Id>::create(ZONE_SLOTS, 0).map_err(fault)?;
             map.pin(&path).map_err(|error| Fault::kernel(path.display(), object::last(&error)))?;
         }

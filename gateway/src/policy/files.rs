@@ -73,22 +73,25 @@ fn load_from(path: &Path, kept: Option<&Kept>) -> Result<Loaded, Refused> {
     }
     complete &= !report.is_refused() || !files.is_empty();
     let mut policy = validate::validate(&files, complete, &mut inputs, &mut report);
-    let Inputs { sources, hasher, files: lists, unreadable, .. } = inputs;
+    let Inputs { sources, hasher, sense, files: lists, unreadable, .. } = inputs;
     let refused = report.is_refused();
     let is_unreadable = unreadable > 0 && unreadable == report.refusals();
     let (problems, warnings) = report.finish(path, &sources);
     if refused {
         return Err(Refused { problems, warnings, sources, is_unreadable });
     }
-    policy.digest = hasher
-        .finalize()
-        .iter()
-        .flat_map(|octet| [octet >> 4, octet & 15])
-        .filter_map(|half| char::from_digit(half.into(), 16))
-        .collect();
+    policy.digest = hex(hasher);
+    policy.sense = hex(sense);
     policy.sources = sources;
     let files = files.into_iter().map(|source| (place(&source.path), source.octets)).chain(lists).collect();
     Ok(Loaded { policy, warnings, kept: Kept { policy: place(path), files } })
+}
+
+/// In lower case.
+fn hex(hasher: Sha256) -> String {
+    let octets = hasher.finalize();
+    let halves = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
 /// Whether a file of a policy directory belongs to the policy, by its name.
@@ -143,6 +146,8 @@ pub(super) struct Inputs<'a> {
     sources: Vec<PathBuf>,
     hasher: Sha256,
     digested: usize,
+    /// Of the same without comments and empty lines.
+    sense: Sha256,
     lists: HashMap<PathBuf, Option<Rc<[IpNetwork]>>>,
 }
 
@@ -173,6 +178,16 @@ impl Inputs<'_> {
         }
         self.hasher.update(octets);
         self.digested += 1;
+        // A `#` inside quotes is taken for a comment, too: then a change behind it counts for none.
+        for line in octets.split(|octet| *octet == b'\n') {
+            let comment = (0..line.len())
+                .find(|at| line[*at] == b'#' && (*at == 0 || line[*at - 1].is_ascii_whitespace()));
+            let said = line[..comment.unwrap_or(line.len())].trim_ascii_end();
+            if !said.is_empty() {
+                self.sense.update(said);
+                self.sense.update([b'\n']);
+            }
+        }
     }
 
     /// The prefixes in a list file; `None` when it has been refused.

@@ -14,8 +14,8 @@ pub(super) struct Newest {
     pub(super) time: Timestamp,
     /// Where the policy came from. Absolute.
     pub(super) policy: PathBuf,
-    /// The policy's digest.
-    pub(super) digest: String,
+    /// See [`crate::policy::Policy::sense`].
+    pub(super) sense: String,
 }
 
 pub(super) fn read(Found { octets, .. }: Found) -> Result<Newest, String> {
