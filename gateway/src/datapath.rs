@@ -23,6 +23,7 @@ pub mod lock;
 pub mod netlink;
 pub mod object;
 pub mod pins;
+mod place;
 pub mod removal;
 pub mod return_path;
 pub mod snapshot;

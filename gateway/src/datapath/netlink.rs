@@ -54,14 +54,6 @@ impl fmt::Display for Attached {
     }
 }
 
-/// What the interface of an index is called here; `None` where there is none.
-#[must_use]
-pub fn name(index: u32) -> Option<String> {
-    let socket =
-        rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None).ok()?;
-    rustix::net::netdevice::index_to_name(socket, index).ok()
-}
-
 /// Finds an interface by name.
 pub fn interface(name: &str) -> Result<Interface, Fault> {
     match ask(name) {
