@@ -235,9 +235,6 @@ fn somebody_without_privileges() -> Result<()> {
     for path in [lab.folder(), &binary] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     }
-    // As systemd mounts it: for root alone.
-    let bpffs = lab.pin().parent().context("no folder above")?.to_owned();
-    fs::set_permissions(&bpffs, fs::Permissions::from_mode(0o700))?;
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     command.arg(&binary).args(["preflight", "--json", "--config"]).arg(&config);
@@ -255,8 +252,6 @@ fn somebody_without_privileges() -> Result<()> {
             && privileges["found"] == "without CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON",
         "{privileges}"
     );
-    let pin = line(&format!("pin {}", lab.pin().display()))?;
-    ensure!(pin["status"] == "unknown" && pin["remedy"] == "look as root", "{pin}");
     let program = line("eth1 XDP program")?;
     let found = format!("id {}; whose it is could not be seen", there.program);
     ensure!(program["status"] == "warn" && program["found"] == found.as_str(), "{program}");
