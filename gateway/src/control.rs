@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod handler;
+pub mod places;
 pub mod references;
 pub mod report;
 pub mod server;

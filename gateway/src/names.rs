@@ -26,6 +26,9 @@ use tokio::time::sleep;
 /// How long a start may wait for the names of its policy.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is said of a domain with such an answer.
+pub(crate) const TAKES_NO_MAIL: &str = "says that it takes no mail (RFC 7505)";
+
 /// Names asked for at the same time. Each has a few sockets open meanwhile.
 const AT_ONCE: usize = 100;
 
@@ -232,16 +235,15 @@ pub fn resolve(policy: &Policy) -> io::Result<(Vec<Resolved>, Vec<Problem>)> {
 
 fn warning(named: &crate::policy::names::Named, found: &Resolved) -> Option<Problem> {
     let remedy = "correct it, or see what the name servers of /etc/resolv.conf say";
+    if found.takes_no_mail {
+        return Some(named.warning(Why::new(TAKES_NO_MAIL, "remove it, or correct it")));
+    }
     match (&found.failure, found.addresses.is_empty()) {
         (Some(failure), true) => {
             Some(named.warning(Why::new(format!("does not resolve: {failure}"), remedy)))
         }
         (Some(failure), false) => {
             Some(named.warning(Why::new(format!("resolves in part: {failure}"), remedy)))
-        }
-        (None, true) if found.name.key == Key::Mx => {
-            let why = Why::new("says that it takes no mail (RFC 7505)", "remove it, or correct it");
-            Some(named.warning(why))
         }
         (None, true) => Some(named.warning(Why::new("does not resolve: no answer in time", remedy))),
         (None, false) => None,

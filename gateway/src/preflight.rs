@@ -16,8 +16,10 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As needed, or not known to be otherwise.
+    /// As needed.
     Ok,
+    /// It could not be seen, and may be as needed.
+    Unknown,
     /// Enforcement works, but something will be missed.
     Warn,
     /// `run` will not start, or not enforce as it should.
@@ -30,6 +32,7 @@ impl Status {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Unknown => "unknown",
             Self::Warn => "warn",
             Self::Fail => "fail",
         }
@@ -55,6 +58,11 @@ impl Line {
     fn ok(what: impl fmt::Display, found: impl fmt::Display, needed: impl fmt::Display) -> Self {
         let (what, found, needed) = (what.to_string(), found.to_string(), needed.to_string());
         Self { status: Status::Ok, what, found, needed, remedy: None }
+    }
+
+    /// What could not be seen.
+    fn unknown(what: impl fmt::Display, needed: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+        Self::ok(what, "could not be seen", needed).but(Status::Unknown, remedy)
     }
 
     /// The same, but not as needed.
@@ -109,5 +117,5 @@ pub fn look(config: &Config) -> Report {
 pub fn concerns(config: &Config) -> impl Iterator<Item = Line> {
     let pins = Pins::below(&config.pin).ok();
     let lines = kernel::lines(false).into_iter().chain(interfaces::lines(config, pins.as_ref()));
-    lines.filter(|line| line.status != Status::Ok)
+    lines.filter(|line| line.status >= Status::Warn)
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{SOON, Served};
 use anyhow::{Result, ensure};
-use gate25::control::server;
+use gate25::control::places;
 use gate25_tests::wait;
 use std::{
     io::{ErrorKind, Read as _},
@@ -84,7 +84,7 @@ fn answers_come_in_the_order_of_their_requests() -> Result<()> {
 #[test]
 fn connections_are_bounded_and_come_free() -> Result<()> {
     let served = Served::start()?;
-    let mut clients: Vec<_> = (0..server::CONNECTIONS).map(|_| served.connect()).collect::<Result<_>>()?;
+    let mut clients: Vec<_> = (0..places::CONNECTIONS).map(|_| served.connect()).collect::<Result<_>>()?;
     for client in &mut clients {
         ensure!(client.notice(1)?["reference"].is_string());
     }

@@ -14,17 +14,18 @@ fn check_warns_of_names_that_do_not_resolve_and_offline_asks_nobody() -> Result<
     dns.set("silent.example", Answer::Silence);
     dns.set("null.example", Answer::domain([""]));
     let text = exception(
-        "names: [good.example, missing.example, failing.example, silent.example], mx: [null.example]",
+        "names: [good.example, missing.example, failing.example, silent.example], mx: [null.example, silent.example]",
     );
     let file = policy::write(lab.folder(), &text)?.display().to_string();
     let ended = gate25(&lab, ["check", &file])?;
     ensure!(ended.code == Some(0) && ended.took < Duration::from_secs(9), "{ended:?}");
-    ensure!(ended.stdout.contains("5 names, 4 warnings"), "{ended:?}");
+    ensure!(ended.stdout.contains("6 names, 5 warnings"), "{ended:?}");
     for words in [
         "exceptions[0].names[1]: missing.example: does not resolve: no such name (",
         "exceptions[0].names[2]: failing.example: does not resolve: the name server failed (",
         "exceptions[0].names[3]: silent.example: does not resolve: no answer in time (",
         "exceptions[0].mx[0]: null.example: says that it takes no mail (RFC 7505) (",
+        "exceptions[0].mx[1]: silent.example: does not resolve: no answer in time (",
     ] {
         let line = ended.stderr.lines().find(|line| line.contains(words));
         ensure!(

@@ -78,7 +78,12 @@ fn exchangers_of_domains() -> Result<()> {
     // Its own address is not meant, for it says that it takes no mail.
     let null = Answer::Has { addresses: lab.stranger.addresses().into(), exchangers: vec![String::new()] };
     dns.set("null.example", null);
-    let _gate = start(&lab, &exception("mx: [campus.example, implicit.example, null.example]"))?;
+    let gate = start(&lab, &exception("mx: [campus.example, implicit.example, null.example]"))?;
+    // A good answer, too.
+    logged(&gate, &[" INFO ", "names: 3 of 3 resolved"])?;
+    let says = "null.example: says that it takes no mail (RFC 7505): nothing is allowed for it (";
+    logged(&gate, &[" WARN ", says])?;
+    ensure!(!gate.log().contains("no answer in time"), "{}", gate.log());
     allowed(&lab, &lab.university, true)?;
     allowed(&lab, &lab.relay, true)?;
     allowed(&lab, &lab.stranger, false)

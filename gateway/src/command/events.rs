@@ -5,7 +5,7 @@ use crate::control::{Filter, Newest, Request, client};
 use crate::datapath::fault::Fault;
 use crate::events::Record;
 use serde::Deserialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -30,7 +30,7 @@ enum Line {
 /// Shows the newest events that the controller at that socket has kept.
 pub fn newest(control: &Path, filter: Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let newest: Newest = client::ask(control, &Request::Events(filter), client::PATIENCE)?
-        .map_err(|error| refused(control, error))?;
+        .map_err(|error| client::refused(control, error))?;
     for event in &newest.events {
         show(event, json, out)?;
     }
@@ -46,7 +46,11 @@ pub fn follow(control: &Path, filter: Filter, json: bool, out: &mut impl Write) 
         let mut stream = BufReader::new(stream);
         let mut request = serde_json::to_string(&Request::Follow(filter))?;
         request.push('\n');
-        stream.write_all(request.as_bytes()).await?;
+        match stream.write_all(request.as_bytes()).await {
+            // It has no place for us; what it says is read below.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
         let mut lines = stream.lines();
         loop {
             let line = tokio::select! {
@@ -58,7 +62,7 @@ pub fn follow(control: &Path, filter: Filter, json: bool, out: &mut impl Write) 
                 return Err(Fault::new("control", control.display(), "the controller ended", remedy).into());
             };
             match serde_json::from_str(&line)? {
-                Line::Error { error } => return Err(refused(control, error).into()),
+                Line::Error { error } => return Err(client::refused(control, error).into()),
                 Line::Missed { missed } => eprintln!("{missed} events were missed here, read too slowly"),
                 Line::Following { .. } => {}
                 Line::Event(event) => show(&event, json, out)?,
@@ -76,9 +80,4 @@ fn show(event: &Record, json: bool, out: &mut impl Write) -> anyhow::Result<()> 
         writeln!(out, "{event}")?;
     }
     Ok(())
-}
-
-fn refused(control: &Path, error: String) -> Fault {
-    let remedy = "see the controller's log; gate25 and its controller must be of one version";
-    Fault::new("control", control.display(), error, remedy)
 }

@@ -1,6 +1,7 @@
 //! Asks a running controller, once.
 
 use super::Request;
+use super::places::OPEN_ALREADY;
 use crate::datapath::fault::Fault;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -17,15 +18,19 @@ pub fn ask<T: DeserializeOwned>(
     request: &Request,
     patience: Duration,
 ) -> Result<Result<T, String>, Fault> {
-    let exchange = || {
-        let mut stream = UnixStream::connect(control)?;
+    let mut stream = UnixStream::connect(control).map_err(|error| fault(control, &error))?;
+    let mut exchange = || {
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
-        stream.write_all(line.as_bytes())?;
+        match stream.write_all(line.as_bytes()) {
+            // It asked for nothing any more, but may have said why.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
         line.clear();
-        match BufReader::new(stream).read_line(&mut line)? {
+        match BufReader::new(&stream).read_line(&mut line)? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             _ => Ok(line),
         }
@@ -37,9 +42,33 @@ pub fn ask<T: DeserializeOwned>(
             format!("no answer in {} s", patience.as_secs()),
             "the controller is busy or stopped; its log may tell",
         ),
-        _ => fault(control, &error),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => Fault::new(
+            "control",
+            control.display(),
+            "who listens there ended without an answer",
+            "see the controller's log; it may be ending, or of another version",
+        ),
+        _ => Fault::new("control", control.display(), error, "see the controller's log"),
     })?;
-    Ok(super::read(&line))
+    match super::read(&line) {
+        Err(error) if error.ends_with(OPEN_ALREADY) => Err(full(control, error)),
+        answer => Ok(answer),
+    }
+}
+
+/// The controller has no place for us.
+fn full(control: &Path, error: String) -> Fault {
+    let remedy = "somebody on this host holds them; try again, or be root";
+    Fault::new("control", control.display(), error, remedy)
+}
+
+/// Why a controller refuses to answer.
+pub(crate) fn refused(control: &Path, error: String) -> Fault {
+    if error.ends_with(OPEN_ALREADY) {
+        return full(control, error);
+    }
+    let remedy = "see the controller's log; gate25 and its controller must be of one version";
+    Fault::new("control", control.display(), error, remedy)
 }
 
 /// Why nobody can be asked there.
@@ -48,11 +77,12 @@ pub(crate) fn fault(control: &Path, error: &std::io::Error) -> Fault {
         ErrorKind::PermissionDenied => {
             Fault::new("control", control.display(), error, "be root, or in the group gate25")
         }
-        _ => Fault::new(
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => Fault::new(
             "control",
             control.display(),
             "no controller answers",
             "start gate25, or name its socket with --control",
         ),
+        _ => Fault::new("control", control.display(), error, "name the controller's socket with --control"),
     }
 }

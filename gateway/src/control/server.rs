@@ -1,6 +1,7 @@
 //! Serves the control socket.
 
 use super::handler::Handler;
+use super::places::Places;
 use super::{Answer, MAX_REQUEST, stream};
 use crate::datapath::fault::Fault;
 use rustix::io::Errno;
@@ -13,14 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
-/// Connections at a time; who comes then is told so.
-pub const CONNECTIONS: usize = 64;
-/// How long a connection may be without a whole request.
+/// How long a connection may be without a request.
 const IDLE: Duration = Duration::from_mins(1);
+/// How long a request may take from its first octet to its last.
+const WHOLE: Duration = Duration::from_secs(5);
 /// How long an answer may take to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Who may ask, besides root.
@@ -102,36 +102,40 @@ fn group(file: &str) -> Option<u32> {
 /// Serves until the process ends.
 pub async fn serve(listener: UnixListener, handler: Arc<Handler>) -> io::Result<()> {
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely; that passes.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(permit) = free.clone().try_acquire_owned() else {
-            let answer = line(&Answer::error(format!("there are {CONNECTIONS} connections already")));
-            // A socket that is new takes that much at once.
-            let _ = timeout(Duration::from_millis(1), stream.write_all(&answer)).await;
-            continue;
+        let Ok(user) = stream.peer_cred().map(|peer| peer.uid()) else { continue };
+        let place = match places.take(user) {
+            Ok(place) => place,
+            Err(refusal) => {
+                // A socket that is new takes that much at once.
+                let answer = line(&Answer::error(refusal));
+                let _ = timeout(Duration::from_millis(1), stream.write_all(&answer)).await;
+                continue;
+            }
         };
         let handler = handler.clone();
         tokio::spawn(async move {
             // One that breaks off is its own affair.
-            let _ = converse(stream, &handler).await;
-            drop(permit);
+            let _ = converse(stream, user, &handler).await;
+            drop(place);
         });
     }
 }
 
-async fn converse(stream: tokio::net::UnixStream, handler: &Handler) -> io::Result<()> {
-    let user = stream.peer_cred()?.uid();
+async fn converse(stream: tokio::net::UnixStream, user: u32, handler: &Handler) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut request = Vec::new();
     loop {
         request.clear();
+        timeout(IDLE, stream.fill_buf()).await??;
         let mut bounded = (&mut stream).take(MAX_REQUEST as u64 + 1);
-        timeout(IDLE, bounded.read_until(b'\n', &mut request)).await??;
+        timeout(WHOLE, bounded.read_until(b'\n', &mut request)).await??;
         let whole = request.strip_suffix(b"\n");
         if whole.is_none() && request.is_empty() {
             return Ok(());
@@ -164,16 +168,19 @@ mod tests {
     use crate::status::Shared;
 
     #[test]
-    fn who_says_nothing_is_left_after_a_minute() {
+    fn who_says_nothing_is_left_after_a_minute_and_who_begins_and_hangs_after_five_seconds() {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let begin = tokio::time::Instant::now();
-            let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
-            let handler = Handler::new(Shared::default(), std::sync::mpsc::channel().0, |_| Ok(None));
-            let error = converse(ours, &handler).await.unwrap_err();
-            assert_eq!((error.kind(), begin.elapsed()), (ErrorKind::TimedOut, IDLE));
-        });
+        let handler = Handler::new(Shared::default(), std::sync::mpsc::channel().0, |_| Ok(None));
+        for (said, limit) in [("", 60), (r#"{"status""#, 5), ("null\n", 60), ("null\nnull", 5)] {
+            runtime.block_on(async {
+                let begin = tokio::time::Instant::now();
+                let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+                theirs.write_all(said.as_bytes()).await.unwrap();
+                let error = converse(ours, 0, &handler).await.unwrap_err();
+                assert_eq!((error.kind(), begin.elapsed().as_secs()), (ErrorKind::TimedOut, limit), "{said}");
+            });
+        }
     }
 
     #[test]

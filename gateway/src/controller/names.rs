@@ -3,7 +3,7 @@
 use super::Controller;
 use crate::clock;
 use crate::datapath::tallies::Tally;
-use crate::names::{Count, Resolver, answers::Answers, file};
+use crate::names::{Count, Resolver, TAKES_NO_MAIL, answers::Answers, file};
 use crate::policy::Policy;
 use crate::policy::names::Resolved;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -122,9 +122,11 @@ impl Controller {
         if names.is_empty() {
             return;
         }
-        let failing: Vec<_> = names.iter().filter(|row| row.addresses.is_empty()).collect();
-        info!("names: {} of {} resolved", names.len() - failing.len(), names.len());
-        for (failure, rows) in alike(&failing) {
+        let (null, empty): (Vec<_>, Vec<_>) =
+            names.iter().filter(|row| row.addresses.is_empty()).partition(|row| row.takes_no_mail);
+        info!("names: {} of {} resolved", names.len() - empty.len(), names.len());
+        tell_of_null(&null);
+        for (failure, rows) in alike(&empty) {
             warn!(
                 "names: {}: {failure}: nothing is allowed for it until it resolves (correct it, or mend DNS)",
                 list(&rows)
@@ -148,7 +150,15 @@ impl Controller {
     }
 }
 
-/// Says which names do not resolve any more, or do again.
+/// Says which domains take no mail.
+fn tell_of_null(rows: &[&Resolved]) {
+    if !rows.is_empty() {
+        let names = list(rows);
+        warn!("names: {names}: {TAKES_NO_MAIL}: nothing is allowed for it (remove it, or correct it)");
+    }
+}
+
+/// Says which names do not resolve any more, or do again; and which domains take no mail now.
 fn tell_of_failures(before: &[Resolved], now: &[Resolved]) {
     let known: HashMap<_, _> = before.iter().map(|row| ((&row.rule, &row.name), row)).collect();
     let rows = |is: fn(&Resolved, &Resolved) -> bool| {
@@ -156,6 +166,7 @@ fn tell_of_failures(before: &[Resolved], now: &[Resolved]) {
             now.iter().filter(|row| known.get(&(&row.rule, &row.name)).is_some_and(|old| is(old, row)));
         told.collect::<Vec<_>>()
     };
+    tell_of_null(&rows(|old, new| !old.takes_no_mail && new.takes_no_mail));
     let failed = rows(|old, new| old.failure.is_none() && new.failure.is_some() && !new.addresses.is_empty());
     for (failure, rows) in alike(&failed) {
         let names = list(&rows);
@@ -163,7 +174,7 @@ fn tell_of_failures(before: &[Resolved], now: &[Resolved]) {
             "names: {names}: {failure}: the last good answer is kept for keep_old_for (mend DNS, or correct the name)"
         );
     }
-    let mended = rows(|old, new| old.failure.is_some() && new.failure.is_none());
+    let mended = rows(|old, new| old.failure.is_some() && new.failure.is_none() && !new.takes_no_mail);
     if !mended.is_empty() {
         info!("names: {}: resolved again", list(&mended));
     }

@@ -167,9 +167,16 @@ impl Answers {
             while addresses.len() > MAX_ADDRESSES {
                 addresses.pop_last();
             }
-            Resolved { rule: rule.to_owned(), name: named.name.clone(), addresses, failure }
+            let takes_no_mail =
+                named.name.key == Key::Mx && self.takes_no_mail(&named.name.text, names.keep_old_for, boot);
+            Resolved { rule: rule.to_owned(), name: named.name.clone(), addresses, takes_no_mail, failure }
         });
         resolved.collect()
+    }
+
+    fn takes_no_mail(&self, domain: &str, keep: Duration, boot: u64) -> bool {
+        let answer = self.domains.get(domain).and_then(|known| known.parts[0].as_ref());
+        answer.is_some_and(|kept| kept.values.is_empty() && kept.holds(keep, boot))
     }
 
     fn host(&self, host: &str, keep: Duration, boot: u64, into: &mut BTreeSet<IpAddr>) -> Option<String> {

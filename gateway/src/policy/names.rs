@@ -102,6 +102,8 @@ pub struct Resolved {
     pub name: Name,
     /// At most [`MAX_ADDRESSES`].
     pub addresses: BTreeSet<IpAddr>,
+    /// A domain whose last good answer is that it takes no mail (RFC 7505).
+    pub takes_no_mail: bool,
     /// Why the last question has no good answer, in our words; `None` where it has, or was not asked yet.
     pub failure: Option<String>,
 }

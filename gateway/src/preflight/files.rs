@@ -8,7 +8,7 @@ use crate::datapath::pins::Pins;
 use crate::policy::compile::compile;
 use crate::policy::{self, Loaded, Refused};
 use crate::{control, http};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, Mode, OFlags, access, open, statfs};
 use rustix::io::Errno;
 use std::path::Path;
 
@@ -38,9 +38,11 @@ pub(super) fn policy(config: &Config) -> (Line, bool) {
 pub(super) fn pin(config: &Config, pins: &Result<Pins, Fault>) -> Vec<Line> {
     let what = format!("pin {}", config.pin.display());
     match pins {
-        Err(_) if hidden(&config.pin) => vec![Line::ok(what, "could not be seen", "below a bpffs, writable")],
+        Err(_) if hidden(&config.pin) => {
+            vec![Line::unknown(what, "below a bpffs, writable", "look as root")]
+        }
         Err(fault) => vec![Line::fault(what, fault, "below a bpffs, writable")],
-        Ok(_) => vec![writable(what, &config.pin, "below a bpffs, writable", Status::Fail)],
+        Ok(_) => vec![writable(what, &config.pin, "below a bpffs, writable", Status::Fail, |_| Ok(()))],
     }
 }
 
@@ -55,8 +57,15 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
             &folder(&config.control),
             written,
             Status::Warn,
+            has_files,
         ),
-        writable(format!("state {}", config.state.display()), &config.state, written, Status::Warn),
+        writable(
+            format!("state {}", config.state.display()),
+            &config.state,
+            written,
+            Status::Warn,
+            has_files,
+        ),
     ];
     if let Some(events) = &config.events {
         lines.push(writable(
@@ -64,26 +73,45 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
             &folder(&events.file),
             written,
             Status::Warn,
+            has_files,
         ));
     }
     lines
 }
 
-/// Whether a folder, or the nearest one above that is there, can be written to.
-fn writable(what: String, folder: &Path, needed: &str, otherwise: Status) -> Line {
+/// Whether files can be made in a folder. One without a name is made and gone again, which nobody sees.
+fn has_files(folder: &Path) -> Result<(), Errno> {
+    match open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
+        // Those of the kernel's own, as /proc, have no room; others may know only files with a name.
+        Err(Errno::OPNOTSUPP) if statfs(folder)?.f_blocks > 0 => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Whether a folder, or the nearest one above that is there, can be written to, and is fit for what is made there.
+fn writable(
+    what: String,
+    folder: &Path,
+    needed: &str,
+    otherwise: Status,
+    is_fit: fn(&Path) -> Result<(), Errno>,
+) -> Line {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let allowed =
         if there.is_dir() { access(there, Access::WRITE_OK | Access::EXEC_OK) } else { Err(Errno::NOTDIR) };
-    match allowed {
+    match allowed.and_then(|()| is_fit(there)) {
         Ok(()) => Line::ok(what, "writable", needed),
         Err(error) => {
             let cause = match error {
                 Errno::ROFS => "is read-only",
                 Errno::NOTDIR => "is no folder",
+                Errno::OPNOTSUPP => "is no place for files",
+                Errno::NOSPC | Errno::DQUOT => "is full",
                 _ => "may not be written to",
             };
             let remedy = match error {
-                Errno::NOTDIR => "name another folder".to_owned(),
+                Errno::NOSPC | Errno::DQUOT => "make room there, or name another folder".to_owned(),
+                Errno::NOTDIR | Errno::OPNOTSUPP => "name another folder".to_owned(),
                 _ => format!(
                     "give {} to the user that gate25 runs as, or name another folder",
                     there.display()

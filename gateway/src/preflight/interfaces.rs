@@ -70,7 +70,11 @@ fn of(interface: &Interface, pins: Option<&Pins>) -> Vec<Line> {
     lines.push(mtu(name, mode, found.mtu, features));
     match ethtool::offloads(name) {
         Some(offloads) => lines.extend(offload_lines(name, mode, offloads)),
-        None => lines.push(Line::ok(format!("{name} offloads"), "could not be seen", "VLAN and LRO off")),
+        None => lines.push(Line::unknown(
+            format!("{name} offloads"),
+            "VLAN and LRO off",
+            format!("see what `ethtool -k {name}` says"),
+        )),
     }
     lines
 }

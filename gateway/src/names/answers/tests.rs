@@ -31,10 +31,14 @@ fn failed<T>() -> Result<Found<T>, String> {
 
 /// What the one name stands for at that time, in text; and the failure.
 fn found(answers: &Answers, name: Name, seconds: u64) -> (String, Option<String>) {
+    let row = row(answers, name, seconds);
+    (row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), row.failure)
+}
+
+fn row(answers: &Answers, name: Name, seconds: u64) -> Resolved {
     let list = vec![Named { name, file: "p".into(), at: Position::START, place: "names[0]".into() }];
     let names = Names { list, keep_old_for: KEEP };
-    let row = answers.resolved("rule", &names, at(seconds).boot).pop().unwrap();
-    (row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), row.failure)
+    answers.resolved("rule", &names, at(seconds).boot).pop().unwrap()
 }
 
 fn host() -> Name {
@@ -81,6 +85,7 @@ fn exchangers_and_their_addresses_are_answers_of_their_own() {
     answers.take(&domain(), texts(&["a.example", "b.example"]), at(1));
     let wanted = BTreeMap::from([(domain(), KEEP)]);
     assert_eq!(answers.with_exchangers(&wanted).len(), 3);
+    assert!(!row(&answers, domain(), 1).takes_no_mail, "nothing is known of the exchangers");
     assert!(!answers.are_known(&wanted, at(1).boot), "the exchangers were not asked for");
     answers.take(&host(), Reply::Host([addresses(&["192.0.2.1"]), addresses(&[])]), at(2));
     answers.take(&name(Key::Names, "b.example"), Reply::Host([failed(), failed()]), at(2));
@@ -95,6 +100,8 @@ fn exchangers_and_their_addresses_are_answers_of_their_own() {
     // It takes no mail any more, which is an answer; nobody asks for its exchangers then, and they are forgotten.
     answers.take(&domain(), texts(&[]), at(4));
     assert_eq!(found(&answers, domain(), 4), (String::new(), None));
+    assert!(row(&answers, domain(), 4).takes_no_mail);
+    assert!(!row(&Answers::default(), domain(), 4).takes_no_mail, "nobody answered");
     answers.prune(&wanted);
     assert_eq!((answers.hosts.len(), answers.domains.len()), (0, 1));
 }
