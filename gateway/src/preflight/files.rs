@@ -67,7 +67,8 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
             has_files,
         ),
     ];
-    if let Some(events) = &config.events {
+    // `-` is standard output.
+    if let Some(events) = config.events.as_ref().filter(|events| events.file.as_os_str() != "-") {
         lines.push(writable(
             format!("events {}", events.file.display()),
             &folder(&events.file),
