@@ -5,7 +5,7 @@ use crate::policy::Suspects;
 use gate25_common::abi::{Cell, CellKey, Subscriber, Target};
 use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings};
-use gate25_common::parse::Segment;
+use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
 use gate25_common::verdict::{Direction, RuleKind};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::Timestamp;
@@ -117,6 +117,23 @@ fn covering(address: IpAddr, length: u8) -> IpNetwork {
             )
         }
     }
+}
+
+/// A packet of a connection to (or from) port 25, for those who decide over tables in memory: of a packet the decision
+/// wants no more than the two addresses.
+#[must_use]
+pub fn connection(subscriber: Address, remote: Address) -> Parsed {
+    Parsed::Smtp(Segment {
+        subscriber,
+        remote,
+        subscriber_port: 0,
+        remote_port: SMTP,
+        pppoe: NO_PPPOE,
+        network: 0,
+        transport: 0,
+        end: OPEN,
+        fragment: false,
+    })
 }
 
 /// Tables read at an instant of the boot clock, with an interface's settings: what the program sees.

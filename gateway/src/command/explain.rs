@@ -3,10 +3,8 @@
 
 use crate::policy::compile::{Clock, TooLarge, compile, next_change};
 use crate::policy::{Policy, Scope};
-use crate::tables::{Rule, View};
-use gate25_common::address::Address;
+use crate::tables::{Rule, View, connection};
 use gate25_common::decide::decide;
-use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
 use gate25_common::verdict::{Action, Direction, Reason, Verdict};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
@@ -126,23 +124,9 @@ fn judge(
 ) -> Result<(Verdict, Option<String>, Option<Rule>), TooLarge> {
     let tables = compile(policy, Clock { boot: 0, ..at }, enforce, |zone| zone as u32 + 1)?;
     let view = View { tables: &tables, now: 0, block_unmanaged };
-    let mut verdict = decide(&connection(path), path.direction, &view);
+    let mut verdict = decide(&connection(path.subscriber.into(), path.remote.into()), path.direction, &view);
     verdict.enforced &= enforce;
     Ok((verdict, tables.zones.get(&verdict.zone).cloned(), tables.rules.get(&verdict.rule).cloned()))
-}
-
-fn connection(path: Path) -> Parsed {
-    Parsed::Smtp(Segment {
-        subscriber: Address::from(path.subscriber),
-        remote: Address::from(path.remote),
-        subscriber_port: 0,
-        remote_port: SMTP,
-        pppoe: NO_PPPOE,
-        network: 0,
-        transport: 0,
-        end: OPEN,
-        fragment: false,
-    })
 }
 
 /// The policy without what cannot bear on the two addresses: small, and decides the same for them.

@@ -55,7 +55,7 @@ impl Names {
     }
 
     /// Asks for the names of a policy that is to be in force, and waits so long for those of which nothing is known.
-    pub(super) fn expect(&self, policy: &Policy, patience: Duration) {
+    pub(super) fn ask(&self, policy: &Policy, patience: Duration) {
         self.resolver.follow(policy);
         self.resolver.wait(patience);
     }

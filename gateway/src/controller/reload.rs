@@ -23,7 +23,7 @@ impl Controller {
                 warn_of(&warnings);
                 let now = clock::now();
                 let now = if trust_clock { now } else { self.state.clock(now, &policy.sense) };
-                self.names.expect(&policy, names::RELOAD_PATIENCE);
+                self.names.ask(&policy, names::RELOAD_PATIENCE);
                 let result = self.put_into_force(&policy, now, Some(Timestamp::now()));
                 if result.is_ok() {
                     self.state.keep(&kept, &policy.digest);
@@ -33,7 +33,7 @@ impl Controller {
                     self.tell_of_names();
                     self.keep_names();
                 } else {
-                    self.names.expect(&self.policy, Duration::ZERO);
+                    self.names.ask(&self.policy, Duration::ZERO);
                 }
                 (result.err().into_iter().map(|error| error.to_string()).collect(), warnings)
             }

@@ -116,7 +116,7 @@ impl Controller {
             not_before: Instant::now(),
         };
         controller.name_gateways();
-        controller.names.expect(&policy, PATIENCE);
+        controller.names.ask(&policy, PATIENCE);
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
         let clock = controller.state.clock(clock::now(), &policy.sense);
         let clock = controller.tallies.recall(clock, &policy.sense);

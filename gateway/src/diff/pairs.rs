@@ -6,11 +6,11 @@ use super::rules::{Pair, Text};
 use super::space::{Class, Item, Set, Span, classes};
 use super::zones::{Enforcement, Moved};
 use crate::policy::compile::TooLarge;
-use crate::tables::Tables;
+use crate::tables::{Tables, connection};
 use gate25_common::abi::{Cell, CellKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings, decide};
-use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
+use gate25_common::parse::{Parsed, Segment};
 use gate25_common::verdict::{Decision, Direction, Mode, Reason, Verdict};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -218,24 +218,14 @@ impl<'a> Sides<'a> {
 
     fn judge(&self, side: usize, subscriber: Option<Subscriber>, destination: Option<u32>) -> Found {
         let place = Pairing { tables: self.tables[side], subscriber, destination };
-        decide(&segment(self.ipv6), Direction::Egress, &place).into()
+        decide(&nobody(self.ipv6), Direction::Egress, &place).into()
     }
 }
 
-/// A connection to port 25 whose addresses nobody looks at.
-fn segment(ipv6: bool) -> Parsed {
+/// A connection whose addresses nobody looks at.
+fn nobody(ipv6: bool) -> Parsed {
     let address = Address::from_words([0; 2], ipv6);
-    Parsed::Smtp(Segment {
-        subscriber: address,
-        remote: address,
-        subscriber_port: 0,
-        remote_port: SMTP,
-        pppoe: NO_PPPOE,
-        network: 0,
-        transport: 0,
-        end: OPEN,
-        fragment: false,
-    })
+    connection(address, address)
 }
 
 /// What of a verdict a line tells; in the order in which lines are made.
