@@ -2,17 +2,19 @@
 
 use crate::attempts::Syn;
 use crate::{flows, limits, maps};
-use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use gate25_common::abi::{Active, Cell, CellKey, FlowKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings};
 use gate25_common::parse::Segment;
+use gate25_common::table::{self, Line, Lines, Table};
 use gate25_common::verdict::Direction;
 
 /// One generation; read once a packet, so that no packet sees two.
 pub(crate) struct Generation {
     active: Active,
+    /// Its tables; there are some, always.
+    tables: Option<InForce>,
     /// The packet, if it opens a connection.
     syn: Syn,
 }
@@ -21,7 +23,8 @@ impl Generation {
     /// The one in force.
     #[inline(always)]
     pub(crate) fn in_force() -> Self {
-        Self { active: maps::ACTIVE.get(0).copied().unwrap_or_default(), syn: Syn::NONE }
+        let active = maps::ACTIVE.get(0).copied().unwrap_or_default();
+        Self { active, tables: maps::TABLES.get(active.slot()).map(InForce), syn: Syn::NONE }
     }
 
     /// The one in force, for a packet that opens a connection (or not).
@@ -44,29 +47,54 @@ impl Generation {
     }
 }
 
+/// The tables of a generation.
+#[derive(Clone, Copy)]
+struct InForce(&'static maps::Tables);
+
+impl Lines for InForce {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        self.0.get(number)
+    }
+}
+
+#[inline(always)]
+fn find(tables: InForce, table: Table, address: Address) -> u32 {
+    if address.is_ipv6() {
+        let [first, second] = address.words().map(u64::from_be);
+        find_ipv6(tables, table, first, second)
+    } else {
+        find_ipv4(tables, table, u32::from_be_bytes(address.ipv4_octets()))
+    }
+}
+
+#[inline(never)]
+fn find_ipv4(lines: InForce, table: Table, address: u32) -> u32 {
+    table::roots(&lines, false).map_or(0, |roots| table::find_ipv4(&lines, roots, table, address))
+}
+
+#[inline(never)]
+fn find_ipv6(lines: InForce, table: Table, first: u64, second: u64) -> u32 {
+    table::roots(&lines, true).map_or(0, |roots| table::find_ipv6(&lines, roots, table, first, second))
+}
+
 impl Lookup for Generation {
     #[inline(always)]
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
-        if address.is_ipv6() {
-            maps::SUBSCRIBERS_V6.get(self.active.slot())?.get(&Key::new(128, address.words())).copied()
-        } else {
-            maps::SUBSCRIBERS_V4.get(self.active.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
-        }
+        let tables = self.tables?;
+        table::subscriber(&tables, find(tables, Table::Subscribers, address))
     }
 
     #[inline(always)]
     fn destination(&self, address: Address) -> Option<u32> {
-        if address.is_ipv6() {
-            maps::DESTINATIONS_V6.get(self.active.slot())?.get(&Key::new(128, address.words())).copied()
-        } else {
-            maps::DESTINATIONS_V4.get(self.active.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
-        }
+        let found = find(self.tables?, Table::Destinations, address);
+        (found != 0).then_some(found)
     }
 
     #[inline(always)]
     fn cell(&self, key: CellKey) -> Option<&Cell> {
-        // SAFETY: cells of a generation are never changed while a packet may read them.
-        unsafe { maps::CELLS.get(self.active.slot())?.get(key) }
+        let tables = self.tables.as_ref()?;
+        table::cell(tables, table::roots(tables, false)?, key)
     }
 
     #[inline(always)]

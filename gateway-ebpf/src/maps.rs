@@ -1,16 +1,17 @@
 //! Maps, and the constants that the controller sets before loading.
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::{
-    Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
+    Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
 };
 use aya_ebpf::macros::btf_map;
 use gate25_common::abi::{
-    Active, Cell, CellKey, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY,
-    LIMIT_CAPACITY, LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, Subscriber,
-    SubscriberKey, Suspect, Target, Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
+    Active, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, LIMIT_CAPACITY,
+    LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, SubscriberKey, Suspect, Target,
+    Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
 };
+use gate25_common::table::Line;
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
 #[unsafe(no_mangle)]
@@ -25,16 +26,10 @@ type Generations<T> = ArrayOfMaps<T, 2>;
 const TEMPLATE: usize = 1;
 const HASH_FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
+/// Prefixes and cells, see [`gate25_common::table`].
 #[btf_map]
-pub(crate) static SUBSCRIBERS_V4: Generations<LpmTrie<[u8; 4], Subscriber, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static SUBSCRIBERS_V6: Generations<LpmTrie<[u64; 2], Subscriber, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static DESTINATIONS_V4: Generations<LpmTrie<[u8; 4], u32, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static DESTINATIONS_V6: Generations<LpmTrie<[u64; 2], u32, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static CELLS: Generations<HashMap<CellKey, Cell, TEMPLATE, HASH_FLAGS>> = Generations::new();
+pub(crate) static TABLES: Generations<Tables> = Generations::new();
+pub(crate) type Tables = Array<Line, TEMPLATE, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 /// Which generation is in force.
 #[btf_map]
 pub(crate) static ACTIVE: Array<Active, 1> = Array::new();

@@ -144,6 +144,7 @@ pub fn compile(
     })?;
 
     let mut targets = Classes::starting_at(FIRST_LISTED);
+    let mut destinations = Vec::new();
     let mut sweep = Sweep::default();
     for (index, rule) in rules.iter().enumerate() {
         let listed = rule.destinations.into_iter().flatten().filter(|prefix| prefix.prefix() > 0);
@@ -151,8 +152,9 @@ pub fn compile(
     }
     sweep.run(|prefix, _, members| {
         let class = targets.intern((0, members.to_vec()), prefix.is_ipv6());
-        tables.destinations.insert(prefix, class);
+        destinations.push((prefix, class));
     })?;
+    tables.destinations = destinations.into_iter().collect();
 
     let open = (0..rules.len())
         .filter(|rule| {
@@ -163,7 +165,7 @@ pub fn compile(
     let compiler =
         Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, clock };
     let marks = compiler.cells(&mut tables.cells)?;
-    for (prefix, zone, class) in subscribers {
+    let entry = |(prefix, zone, class): (IpNetwork, usize, u32)| {
         let has_any =
             u8::from(tables.cells.contains_key(&CellKey { subscribers: class, destinations: any(prefix) }));
         let entry = Subscriber {
@@ -176,8 +178,9 @@ pub fn compile(
             cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
             relay_limit: policy.zones[zone].relay_limit.unwrap_or(0),
         };
-        tables.subscribers.insert(prefix, entry);
-    }
+        (prefix, entry)
+    };
+    tables.subscribers = subscribers.into_iter().map(entry).collect();
     for ipv6 in [false, true] {
         let needed = tables.subscribers.len(ipv6).max(tables.destinations.len(ipv6));
         if needed > MAX_PREFIXES {
