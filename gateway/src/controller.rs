@@ -254,11 +254,18 @@ impl Controller {
         Ok(())
     }
 
-    /// Drops the counters of rules that are no longer in the policy.
+    /// Lets go of the tables before those in force, and of the counters of rules that are no longer in the policy.
     fn retire(&mut self) {
+        self.release();
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
             warn!("{fault}: counters of rules that are gone stay");
+        }
+    }
+
+    fn release(&mut self) {
+        if let Err(fault) = self.store.release() {
+            warn!("{fault}: the tables of the policy before stay in memory");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Values by prefix.
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Values by prefix; the most specific one answers.
@@ -10,33 +9,33 @@ pub struct Prefixes<T> {
     /// Of each family, in the order of their first addresses, the wider one first. No prefix twice.
     families: [Vec<(IpNetwork, T)>; 2],
     /// Lengths in use, by family, so that a look-up probes no others.
-    lengths: [BTreeSet<u8>; 2],
+    lengths: [[bool; 129]; 2],
 }
 
 impl<T> Default for Prefixes<T> {
     fn default() -> Self {
-        Self { families: Default::default(), lengths: Default::default() }
+        Self { families: Default::default(), lengths: [[false; 129]; 2] }
     }
 }
 
 impl<T> FromIterator<(IpNetwork, T)> for Prefixes<T> {
-    /// Of prefixes without host bits, in any order (which is quickest when it is theirs); of a prefix that comes again, the
-    /// first value stays.
+    /// Of prefixes without host bits, in any order; of a prefix that comes again, the first value stays.
     fn from_iter<I: IntoIterator<Item = (IpNetwork, T)>>(entries: I) -> Self {
+        let mut entries: Vec<_> = entries.into_iter().collect();
+        entries.sort_by_key(|(prefix, _)| *prefix);
+        entries.dedup_by_key(|(prefix, _)| *prefix);
         let mut all = Self::default();
-        for (prefix, value) in entries {
-            all.families[usize::from(prefix.is_ipv6())].push((prefix, value));
-        }
-        for (family, lengths) in all.families.iter_mut().zip(&mut all.lengths) {
-            if !family.is_sorted_by_key(|(prefix, _)| *prefix) {
-                family.sort_by_key(|(prefix, _)| *prefix);
-            }
-            family.dedup_by_key(|(prefix, _)| *prefix);
-            let mut used = [false; 129];
-            family.iter().for_each(|(prefix, _)| used[usize::from(prefix.prefix())] = true);
-            *lengths = (0..=128).filter(|length| used[usize::from(*length)]).collect();
-        }
+        entries.into_iter().for_each(|(prefix, value)| all.push(prefix, value));
         all
+    }
+}
+
+impl<T> Prefixes<T> {
+    /// Adds a prefix that comes behind all of its family that are there.
+    pub fn push(&mut self, prefix: IpNetwork, value: T) {
+        let family = usize::from(prefix.is_ipv6());
+        self.families[family].push((prefix, value));
+        self.lengths[family][usize::from(prefix.prefix())] = true;
     }
 }
 
@@ -45,8 +44,9 @@ impl<T: Copy> Prefixes<T> {
     #[must_use]
     pub fn get(&self, address: IpAddr) -> Option<T> {
         let family = &self.families[usize::from(address.is_ipv6())];
-        self.lengths[usize::from(address.is_ipv6())].iter().rev().find_map(|length| {
-            let prefix = covering(address, *length);
+        let used = self.lengths[usize::from(address.is_ipv6())];
+        (0..=128).rev().filter(|length| used[usize::from(*length)]).find_map(|length| {
+            let prefix = covering(address, length);
             family.binary_search_by_key(&prefix, |(prefix, _)| *prefix).ok().map(|place| family[place].1)
         })
     }
