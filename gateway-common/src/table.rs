@@ -166,28 +166,28 @@ pub fn roots<L: Lines>(lines: &L, is_ipv6: bool) -> Option<&Line> {
 pub fn find<L: Lines>(lines: &L, roots: &Line, table: Table, address: Address) -> u32 {
     if address.is_ipv6() {
         let [first, second] = address.words().map(u64::from_be);
-        find_ipv6(lines, roots, table, first, second)
+        find_ipv6(lines, roots, table as usize, first, second)
     } else {
-        find_ipv4(lines, roots, table, u32::from_be_bytes(address.ipv4_octets()))
+        find_ipv4(lines, roots, table as usize, u32::from_be_bytes(address.ipv4_octets()))
     }
 }
 
 /// [`find`] for an IPv4 address.
 #[inline(always)]
-pub fn find_ipv4<L: Lines>(lines: &L, roots: &Line, table: Table, address: u32) -> u32 {
+pub fn find_ipv4<L: Lines>(lines: &L, roots: &Line, table: usize, address: u32) -> u32 {
     walk::<Ipv4, L>(lines, roots, table, address.into(), 0)
 }
 
 /// [`find`] for both halves of an IPv6 address.
 #[inline(always)]
-pub fn find_ipv6<L: Lines>(lines: &L, roots: &Line, table: Table, first: u64, second: u64) -> u32 {
+pub fn find_ipv6<L: Lines>(lines: &L, roots: &Line, table: usize, first: u64, second: u64) -> u32 {
     walk::<Ipv6, L>(lines, roots, table, first, second)
 }
 
 #[inline(always)]
-fn walk<W: Width, L: Lines>(lines: &L, roots: &Line, table: Table, first: u64, second: u64) -> u32 {
+fn walk<W: Width, L: Lines>(lines: &L, roots: &Line, table: usize, first: u64, second: u64) -> u32 {
     let mut key = first;
-    let mut found = step(lines, roots, table as usize, key);
+    let mut found = step(lines, roots, table, key);
     for _ in 0..W::STEPS {
         if !found.is(Found::LEADS_ON) {
             return found.0;
@@ -291,20 +291,32 @@ pub const fn place(key: CellKey, mask: u32) -> u32 {
     (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask
 }
 
-/// The cell of that key.
+/// The line of the cell of that key; 0: there is none.
 #[inline(always)]
-pub fn cell<'a, L: Lines>(lines: &'a L, roots: &Line, key: CellKey) -> Option<&'a Cell> {
+pub fn find_cell<L: Lines>(lines: &L, roots: &Line, key: CellKey) -> u32 {
     let at = roots.0[Table::Subscribers as usize + node::CELLS];
     let mask = roots.0[Table::Destinations as usize + node::CELLS];
     let first = place(key, mask);
     for probe in 0..PROBES {
-        let here: &Place = must_cast_ref(lines.line(at + (first.wrapping_add(probe) & mask))?);
+        let number = at + (first.wrapping_add(probe) & mask);
+        let Some(line) = lines.line(number) else { return 0 };
+        let here: &Place = must_cast_ref(line);
         if here.taken == 0 {
-            return None;
+            return 0;
         }
         if here.key == key {
-            return Some(&here.cell);
+            return number;
         }
     }
-    None
+    0
+}
+
+/// The cell of a line that [`find_cell`] found.
+#[inline(always)]
+pub fn cell<L: Lines>(lines: &L, line: u32) -> Option<&Cell> {
+    if line == 0 {
+        return None;
+    }
+    let place: &Place = must_cast_ref(lines.line(line)?);
+    Some(&place.cell)
 }

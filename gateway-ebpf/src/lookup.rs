@@ -59,42 +59,54 @@ impl Lines for InForce {
 }
 
 #[inline(always)]
-fn find(tables: InForce, table: Table, address: Address) -> u32 {
+fn find(slot: u32, table: Table, address: Address) -> u32 {
     if address.is_ipv6() {
         let [first, second] = address.words().map(u64::from_be);
-        find_ipv6(tables, table, first, second)
+        gate25_find_ipv6(slot, table as u32, first, second)
     } else {
-        find_ipv4(tables, table, u32::from_be_bytes(address.ipv4_octets()))
+        gate25_find_ipv4(slot, table as u32, u32::from_be_bytes(address.ipv4_octets()))
     }
 }
 
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn find_ipv4(lines: InForce, table: Table, address: u32) -> u32 {
-    table::roots(&lines, false).map_or(0, |roots| table::find_ipv4(&lines, roots, table, address))
+pub extern "C" fn gate25_find_ipv4(slot: u32, table: u32, address: u32) -> u32 {
+    let Some(lines) = maps::TABLES.get(slot).map(InForce) else { return 0 };
+    table::roots(&lines, false).map_or(0, |roots| table::find_ipv4(&lines, roots, table as usize, address))
 }
 
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn find_ipv6(lines: InForce, table: Table, first: u64, second: u64) -> u32 {
-    table::roots(&lines, true).map_or(0, |roots| table::find_ipv6(&lines, roots, table, first, second))
+pub extern "C" fn gate25_find_ipv6(slot: u32, table: u32, first: u64, second: u64) -> u32 {
+    let Some(lines) = maps::TABLES.get(slot).map(InForce) else { return 0 };
+    table::roots(&lines, true).map_or(0, |roots| table::find_ipv6(&lines, roots, table as usize, first, second))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_find_cell(slot: u32, subscribers: u32, destinations: u32) -> u32 {
+    let Some(lines) = maps::TABLES.get(slot).map(InForce) else { return 0 };
+    let key = CellKey { subscribers, destinations };
+    table::roots(&lines, false).map_or(0, |roots| table::find_cell(&lines, roots, key))
 }
 
 impl Lookup for Generation {
     #[inline(always)]
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
         let tables = self.tables?;
-        table::subscriber(&tables, find(tables, Table::Subscribers, address))
+        table::subscriber(&tables, find(self.active.slot(), Table::Subscribers, address))
     }
 
     #[inline(always)]
     fn destination(&self, address: Address) -> Option<u32> {
-        let found = find(self.tables?, Table::Destinations, address);
+        let found = find(self.active.slot(), Table::Destinations, address);
         (found != 0).then_some(found)
     }
 
     #[inline(always)]
     fn cell(&self, key: CellKey) -> Option<&Cell> {
         let tables = self.tables.as_ref()?;
-        table::cell(tables, table::roots(tables, false)?, key)
+        table::cell(tables, gate25_find_cell(self.active.slot(), key.subscribers, key.destinations))
     }
 
     #[inline(always)]

@@ -16,6 +16,10 @@ impl Lines for Memory {
 }
 
 impl Memory {
+    fn cell(&self, roots: &Line, key: CellKey) -> Option<&Cell> {
+        table::cell(self, table::find_cell(self, roots, key))
+    }
+
     fn find(&self, table: Table, address: IpAddr) -> u32 {
         let roots = table::roots(self, address.is_ipv6()).expect("roots");
         table::find(self, roots, table, address.into())
@@ -188,10 +192,10 @@ fn subscribers_and_cells_are_found_again() {
     for ipv6 in [false, true] {
         let roots = table::roots(&memory, ipv6).expect("roots");
         for number in 0..5_000 {
-            let found = table::cell(&memory, roots, key(number)).map(|cell| cell.relay);
+            let found = memory.cell(roots, key(number)).map(|cell| cell.relay);
             assert_eq!(found, Some(number.into()));
         }
-        assert_eq!(table::cell(&memory, roots, CellKey { subscribers: 7, destinations: 0 }), None);
+        assert_eq!(memory.cell(roots, CellKey { subscribers: 7, destinations: 0 }), None);
     }
 }
 
@@ -207,6 +211,6 @@ fn crowded_cells_get_more_room() {
     let memory = Memory(pack(&tables).expect("it fits"));
     let roots = table::roots(&memory, false).expect("roots");
     for (key, cell) in &tables.cells {
-        assert_eq!(table::cell(&memory, roots, *key), Some(cell));
+        assert_eq!(memory.cell(roots, *key), Some(cell));
     }
 }
