@@ -5,7 +5,7 @@ use crate::attempts::Syn;
 use crate::frame::{Linear, Whole};
 use crate::judged::Judged;
 use crate::lookup::Generation;
-use crate::{attempts, record};
+use crate::{attempts, maps, record};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
@@ -23,39 +23,20 @@ const DIRECTION: Direction = Direction::Egress;
 #[inline(always)]
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::of_xdp(&ctx);
-    let segment = match parse(&linear, &Egress) {
-        Parsed::Smtp(segment) => segment,
+    match parse(&linear, &Egress) {
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
             return not_smtp(&linear, family);
         }
-        // Some drivers leave little or nothing of a frame of several buffers in the first one.
-        cut => match whole_frame(&ctx, &cut) {
-            Ok(segment) => segment,
-            Err(code) => return code,
+        Parsed::Smtp(segment) => maps::keep(segment),
+        // What cannot be read is read once more: some drivers leave little or nothing of a frame of several buffers in
+        // the first one.
+        _ => match parse(&Whole::of_xdp(&ctx), &Egress) {
+            Parsed::Smtp(segment) => maps::keep(segment),
+            Parsed::NotSmtp(family) => return not_smtp(&Linear::of_xdp(&ctx), family),
+            malformed => return blocked(&Linear::of_xdp(&ctx), &malformed),
         },
-    };
-    smtp(&ctx, &segment)
-}
-
-/// The linear part says only so much, for it ends too early; the whole frame may say more. What is not SMTP is dealt with
-/// here: `Err` is its code.
-#[inline(always)]
-fn whole_frame(ctx: &XdpContext, cut: &Parsed) -> Result<Segment, u32> {
-    let linear = Linear::of_xdp(ctx);
-    let Some(whole) = Whole::of_xdp(ctx, &linear) else { return Err(other(&linear, cut)) };
-    match parse(&whole, &Egress) {
-        Parsed::Smtp(segment) => Ok(segment),
-        parsed => Err(other(&linear, &parsed)),
     }
-}
-
-/// What is not SMTP, or cannot be read.
-#[inline(always)]
-fn other(linear: &Linear, parsed: &Parsed) -> u32 {
-    match parsed {
-        Parsed::NotSmtp(family) => not_smtp(linear, *family),
-        malformed => blocked(linear, malformed),
-    }
+    smtp(&ctx)
 }
 
 #[inline(always)]
@@ -64,12 +45,12 @@ fn not_smtp(linear: &Linear, family: Family) -> u32 {
     XDP_PASS
 }
 
-/// TCP to port 25.
+/// TCP to port 25: the segment that was kept.
 #[inline(always)]
-fn smtp(ctx: &XdpContext, segment: &Segment) -> u32 {
+fn smtp(ctx: &XdpContext) -> u32 {
+    let Some(segment) = &maps::kept() else { return XDP_PASS };
     let linear = &Linear::of_xdp(ctx);
     let bytes = linear.length();
-    let segment = &segment.forgotten(linear);
     let syn = syn(ctx, linear, segment).forgotten(linear);
     let attempt = linear.forget(u64::from(syn.is_new()), 1) != 0;
     let generation = Generation::for_attempt(syn);
@@ -88,7 +69,7 @@ fn smtp(ctx: &XdpContext, segment: &Segment) -> u32 {
 fn syn(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> Syn {
     let header = match linear.read(segment.transport) {
         Some(header) => header,
-        None => match Whole::of_xdp(ctx, linear).and_then(|whole| whole.read(segment.transport)) {
+        None => match Whole::of_xdp(ctx).read(segment.transport) {
             Some(header) => header,
             None => return Syn::NONE,
         },

@@ -11,6 +11,7 @@ use gate25_common::abi::{
     LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, SubscriberKey, Suspect, Target,
     Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
 };
+use gate25_common::parse::Segment;
 use gate25_common::table::Line;
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
@@ -119,6 +120,8 @@ pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The packet, where it is of interest.
+    pub(crate) segment: Segment,
     /// A connection that begins.
     pub(crate) flow: Flow,
     /// Whose limit.
@@ -139,6 +142,20 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     // SAFETY: an element of a per-CPU array; nobody else has it while this packet is dealt with, and each field is used by
     // one function.
     SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}
+
+/// Keeps what was found of the packet, for the function that deals with it.
+#[inline(always)]
+pub(crate) fn keep(segment: Segment) {
+    if let Some(scratch) = scratch() {
+        scratch.segment = segment;
+    }
+}
+
+/// What was kept, of which the verifier knows nothing.
+#[inline(always)]
+pub(crate) fn kept() -> Option<Segment> {
+    scratch().map(|scratch| scratch.segment.bounded())
 }
 
 /// A token bucket of one CPU.

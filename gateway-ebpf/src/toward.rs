@@ -48,24 +48,19 @@ fn is_of_target(port: u16) -> bool {
 pub fn gate25_return(ctx: TcContext) -> i32 {
     let linear = Linear::of_skb(&ctx);
     match parse(&linear, &Toward) {
-        Parsed::Smtp(segment) => tcp(&ctx, &segment),
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
-            not_smtp(&ctx, family)
+            return not_smtp(&ctx, family);
         }
-        Parsed::Icmp(icmp) => message(&ctx, &icmp),
-        cut => whole_packet(&ctx, &linear, &cut),
+        Parsed::Smtp(segment) => maps::keep(segment),
+        // An ICMP message, or the linear part of the buffer ends too early: the packet may say more.
+        _ => match parse(&Scattered::of_skb(&ctx), &Toward) {
+            Parsed::Smtp(segment) => maps::keep(segment),
+            Parsed::Icmp(icmp) => return message(&ctx, &icmp),
+            Parsed::NotSmtp(family) => return not_smtp(&ctx, family),
+            malformed => return blocked(&ctx, &malformed),
+        },
     }
-}
-
-/// The linear part of the buffer ends too early; the packet may say more.
-#[inline(always)]
-fn whole_packet(ctx: &TcContext, linear: &Linear, cut: &Parsed) -> i32 {
-    let Some(whole) = Scattered::of_skb(ctx, linear) else { return other(ctx, cut) };
-    match parse(&whole, &Toward) {
-        Parsed::Smtp(segment) => tcp(ctx, &segment),
-        Parsed::Icmp(icmp) => message(ctx, &icmp),
-        parsed => other(ctx, &parsed),
-    }
+    tcp(&ctx)
 }
 
 /// An ICMP message, which always passes.
@@ -75,26 +70,17 @@ fn message(ctx: &TcContext, icmp: &Icmp) -> i32 {
     not_smtp(ctx, if icmp.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 })
 }
 
-/// What is no TCP of concern, or cannot be read.
-#[inline(always)]
-fn other(ctx: &TcContext, parsed: &Parsed) -> i32 {
-    match parsed {
-        Parsed::Malformed { .. } => blocked(ctx, parsed),
-        parsed => not_smtp(ctx, parsed.family()),
-    }
-}
-
 #[inline(always)]
 fn not_smtp(ctx: &TcContext, family: Family) -> i32 {
     record::passed(DIRECTION, family, ctx.len() as usize);
     PASS
 }
 
-/// TCP from port 25, or from a target's port.
+/// TCP from port 25, or from a target's port: the segment that was kept.
 #[inline(always)]
-fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
+fn tcp(ctx: &TcContext) -> i32 {
+    let Some(segment) = &maps::kept() else { return PASS };
     let linear = &Linear::of_skb(ctx);
-    let segment = &segment.forgotten(linear);
     let Some(header) = header(ctx, linear, segment) else {
         // Cut behind its ports: no answer of a target.
         return if segment.remote_port == SMTP {
@@ -140,7 +126,7 @@ fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
 fn header(ctx: &TcContext, linear: &Linear, segment: &Segment) -> Option<[u8; TO_FLAGS]> {
     let header = match linear.read(segment.transport) {
         Some(header) => Some(header),
-        None => Scattered::of_skb(ctx, linear).and_then(|whole| whole.read(segment.transport)),
+        None => Scattered::of_skb(ctx).read(segment.transport),
     };
     header.filter(|_| segment.transport + TO_FLAGS <= segment.end)
 }

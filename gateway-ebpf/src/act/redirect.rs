@@ -41,36 +41,67 @@ pub(crate) fn forward(
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     let entry = flows::find(&key);
-    let target = generation.target(judged.zone, segment.subscriber.is_ipv6());
-    if !opens(header[13]) {
-        return match entry {
-            Some(entry) => follow(frame, segment, &header, &key, &entry, now),
-            None if target.is_none() => Outcome::Refused,
-            None => stray(),
-        };
-    }
-    let Some((address, port)) = target else { return Outcome::Refused };
-    let mut replaces_established = false;
-    if let Some(Entry { flow, established }) = entry {
-        // SAFETY: an element that was found.
-        let flow = unsafe { &mut *flow };
-        if flow.is_with(segment.remote) {
-            let retransmitted =
-                flow.target == address.words() && flow.target_port == port && !flow.is_closing();
-            if retransmitted {
+    let is_ipv6 = segment.subscriber.is_ipv6();
+    let (address, port) = if opens(header[13]) {
+        let Some((address, port)) = generation.target(judged.zone, is_ipv6) else { return Outcome::Refused };
+        match entry {
+            Some(entry) if is_again(&entry, segment, address, port) => {
+                // SAFETY: an element that was found.
+                let flow = unsafe { &mut *entry.flow };
                 (flow.seen, flow.sequence) = (now, sequence(&header));
-                return rewrite(frame, segment, &header, address, port);
             }
-        } else if !flow.gives_way(established, now) {
-            flows::count(FlowEvent::Conflict);
+            Some(entry) if !gives_way(&entry, segment, now) => {
+                flows::count(FlowEvent::Conflict);
+                return Outcome::Refused;
+            }
+            entry => {
+                let flow = Flow { sequence: sequence(&header), ..new(segment, judged, address, port, now) };
+                flows::open(&key, &flow, entry.is_some_and(|entry| entry.established));
+                flows::count(FlowEvent::Opened);
+            }
+        }
+        (address, port)
+    } else {
+        let Some(entry) = entry else {
+            let has_target = generation.target(judged.zone, is_ipv6).is_some();
+            return if has_target { stray() } else { Outcome::Refused };
+        };
+        // SAFETY: an element that was found.
+        let flow = unsafe { &mut *entry.flow };
+        if !flow.is_with(segment.remote) {
+            return stray();
+        }
+        let target = (Address::from_words(flow.target, is_ipv6), flow.target_port);
+        let acknowledgement = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        let step = flow.heard_subscriber(header[13], acknowledgement, now);
+        if flows::carry_out(step, &key, &entry).is_none() {
             return Outcome::Refused;
         }
-        replaces_established = established;
+        target
+    };
+    match rewrite(frame, segment, &header, address, port) {
+        Some(()) => Outcome::Redirected,
+        None => Outcome::Stray,
     }
-    let flow = Flow { sequence: sequence(&header), ..new(segment, judged, address, port, now) };
-    flows::open(&key, &flow, replaces_established);
-    flows::count(FlowEvent::Opened);
-    rewrite(frame, segment, &header, address, port)
+}
+
+/// Whether a SYN is of the very connection that the entry was made for.
+#[inline(always)]
+fn is_again(entry: &Entry, segment: &Segment, address: Address, port: u16) -> bool {
+    // SAFETY: an element that was found.
+    let flow = unsafe { &*entry.flow };
+    flow.is_with(segment.remote)
+        && flow.target == address.words()
+        && flow.target_port == port
+        && !flow.is_closing()
+}
+
+/// Whether the connection of an entry may be forgotten for another one from the same port.
+#[inline(always)]
+fn gives_way(entry: &Entry, segment: &Segment, now: u64) -> bool {
+    // SAFETY: an element that was found.
+    let flow = unsafe { &*entry.flow };
+    flow.is_with(segment.remote) || flow.gives_way(entry.established, now)
 }
 
 /// A packet that may pass, and is headed for the very server that others are redirected to: at that server a redirected
@@ -141,59 +172,29 @@ pub(crate) fn would(frame: &Linear, segment: &Segment) -> Outcome {
     }
 }
 
-/// A packet of a connection that has begun.
-#[inline(always)]
-fn follow(
-    frame: &Linear,
-    segment: &Segment,
-    header: &[u8; 20],
-    key: &FlowKey,
-    entry: &Entry,
-    now: u64,
-) -> Outcome {
-    // SAFETY: an element that was found.
-    let flow = unsafe { &mut *entry.flow };
-    if !flow.is_with(segment.remote) {
-        return stray();
-    }
-    let (target, port) = (Address::from_words(flow.target, segment.subscriber.is_ipv6()), flow.target_port);
-    let acknowledgement = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-    let step = flow.heard_subscriber(header[13], acknowledgement, now);
-    match flows::carry_out(step, key, entry) {
-        Some(()) => rewrite(frame, segment, header, target, port),
-        None => Outcome::Refused,
-    }
-}
-
 #[inline(always)]
 fn stray() -> Outcome {
     flows::count(FlowEvent::Stray);
     Outcome::Stray
 }
 
-/// Destination address and port, with the checksums that cover them.
+/// Destination address and port, with the checksums that cover them. `None` where they are not in the linear part.
 #[inline(always)]
-fn rewrite(frame: &Linear, segment: &Segment, header: &[u8; 20], target: Address, port: u16) -> Outcome {
+fn rewrite(frame: &Linear, segment: &Segment, header: &[u8; 20], target: Address, port: u16) -> Option<()> {
     let [to, port] = [&header[2..4], &port.to_be_bytes()].map(|port| [port[0], port[1]]);
     let sum = |port: [u8; 2], address| u64::from(u16::from_ne_bytes(port)) + address_sum(address);
     let checksum = mended([header[16], header[17]], sum(to, segment.remote), sum(port, target));
-    let written = || {
-        // The last part first: where it has room, all has.
-        frame.write(segment.transport + 16, checksum)?;
-        frame.write(segment.transport + 2, port)?;
-        if segment.subscriber.is_ipv6() {
-            let [high, low] = target.ipv6_halves();
-            frame.write(segment.network + 24, high)?;
-            frame.write(segment.network + 32, low)
-        } else {
-            let before = frame.read(segment.network + 10)?;
-            let checksum = mended(before, address_sum(segment.remote), address_sum(target));
-            frame.write(segment.network + 10, checksum)?;
-            frame.write(segment.network + 16, target.ipv4_octets())
-        }
-    };
-    match written() {
-        Some(()) => Outcome::Redirected,
-        None => Outcome::Stray,
+    // The last part first: where it has room, all has.
+    frame.write(segment.transport + 16, checksum)?;
+    frame.write(segment.transport + 2, port)?;
+    if segment.subscriber.is_ipv6() {
+        let [high, low] = target.ipv6_halves();
+        frame.write(segment.network + 24, high)?;
+        frame.write(segment.network + 32, low)
+    } else {
+        let before = frame.read(segment.network + 10)?;
+        let checksum = mended(before, address_sum(segment.remote), address_sum(target));
+        frame.write(segment.network + 10, checksum)?;
+        frame.write(segment.network + 16, target.ipv4_octets())
     }
 }
