@@ -59,7 +59,7 @@ pub mod node {
     pub const AFTER: usize = 5;
     /// The line where the slots begin: a [`super::Found`] each.
     pub const AT: usize = 6;
-    /// In a root alone: of subscribers, the line where the cells begin; of destinations, how many lines those are, less one.
+    /// In a root alone: of subscribers, the line where the cells begin; of destinations, how many places those have, less one.
     pub const CELLS: usize = 7;
     /// A node has at least half as many slots, where there is more inside than a bucket can hold: it takes five bits of an
     /// address at least, which bounds the depth.
@@ -271,24 +271,24 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Place {
-    /// Whose it is.
-    pub key: CellKey,
+    /// Whose it is: see [`place`].
+    pub key: u64,
     /// The cell.
     pub cell: Cell,
     /// 1: there is one here.
     pub taken: u64,
 }
 
-/// How many lines, one after another, a cell may be in: those from [`place`] on.
+/// How many lines, one after another, a cell may be in: those from [`place`] on. Behind the last place are as many more.
 pub const PROBES: u32 = 16;
 
-/// The first of a number of lines, `mask + 1` (a power of two), in which a cell may be.
+/// A key in one word, and the first line in which its cell may be, of places whose number is `mask + 1`, a power of two.
 #[inline(always)]
 #[must_use]
-pub const fn place(key: CellKey, mask: u32) -> u32 {
-    // 2^64 over the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4).
+pub const fn place(key: CellKey, mask: u32) -> (u64, u32) {
     let word = (key.subscribers as u64) << 32 | key.destinations as u64;
-    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask
+    // 2^64 over the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4).
+    (word, (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask)
 }
 
 /// The line of the cell of that key; 0: there is none.
@@ -296,9 +296,9 @@ pub const fn place(key: CellKey, mask: u32) -> u32 {
 pub fn find_cell<L: Lines>(lines: &L, roots: &Line, key: CellKey) -> u32 {
     let at = roots.0[Table::Subscribers as usize + node::CELLS];
     let mask = roots.0[Table::Destinations as usize + node::CELLS];
-    let first = place(key, mask);
+    let (key, first) = place(key, mask);
     for probe in 0..PROBES {
-        let number = at + (first.wrapping_add(probe) & mask);
+        let number = at + first + probe;
         let Some(line) = lines.line(number) else { return 0 };
         let here: &Place = must_cast_ref(line);
         if here.taken == 0 {

@@ -53,14 +53,14 @@ fn smtp(ctx: &XdpContext) -> u32 {
     let bytes = linear.length();
     let syn = syn(ctx, linear, segment).forgotten(linear);
     let attempt = linear.forget(u64::from(syn.is_new()), 1) != 0;
-    let generation = Generation::for_attempt(syn);
-    let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &generation);
-    let (judged, code) = act(ctx, linear, segment, Judged::new(&verdict, linear), &generation);
+    let generation = Generation::in_force();
+    let judged = Judged::on_kept(DIRECTION, &generation, syn);
+    let (judged, code) = act(ctx, linear, segment, judged, &generation);
     record::verdict(&judged, DIRECTION, segment.subscriber.family(), bytes, attempt);
     if attempt && !judged.passes() {
         attempts::blocked(ctx, segment, &judged);
     }
-    info!(ctx, "port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
+    info!(ctx, "port 25: reason {} action {} zone {}", judged.reason(), judged.action(), judged.zone);
     code
 }
 

@@ -1,8 +1,12 @@
 //! A verdict of whose words the verifier knows nothing.
 
-use gate25_common::abi::{Trace, outcome};
+use crate::attempts::Syn;
+use crate::lookup::Generation;
+use crate::maps;
+use gate25_common::abi::{Active, NO_RULE, Trace, outcome};
+use gate25_common::decide::smtp;
 use gate25_common::frame::Bytes;
-use gate25_common::verdict::{Action, Decision, Verdict};
+use gate25_common::verdict::{Action, Decision, Direction, Verdict};
 
 /// A [`Verdict`], as numbers that were forgotten (see [`Bytes::forget`]): the verifier would follow whatever comes behind a
 /// decision once for each combination of reason, action and mode, which is more than it has patience for.
@@ -20,20 +24,48 @@ const REASON: u32 = 4;
 const ACTION: u32 = 8;
 const DECISION: u32 = 12;
 const ENFORCED: u32 = 16;
+/// Of what [`gate25_decide`] returns.
+const ZONE: u32 = 32;
+
+/// Decides on the segment that was kept: the words of the verdict and its zone; the rule is left in the scratch. The kernel
+/// verifies this function once, for all roads that lead here.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_decide(active: u32, direction: u32, identity: u64, sequence: u32) -> u64 {
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let direction = if direction == Direction::Egress as u32 { Direction::Egress } else { Direction::Return };
+    let generation = Generation::of(Active(active), Syn { identity, sequence });
+    let verdict = smtp(&scratch.segment, direction, &generation);
+    scratch.rule = verdict.rule;
+    words(&verdict) | u64::from(verdict.zone) << ZONE
+}
+
+#[inline(always)]
+fn words(verdict: &Verdict) -> u64 {
+    outcome(verdict) as u64
+        | (verdict.reason as u64) << REASON
+        | (verdict.action as u64) << ACTION
+        | (verdict.decision as u64) << DECISION
+        | u64::from(verdict.enforced) << ENFORCED
+}
 
 impl Judged {
+    /// What was decided on the segment that was kept.
+    #[inline(always)]
+    pub(crate) fn on_kept(direction: Direction, generation: &Generation, syn: Syn) -> Self {
+        let active = generation.active().0;
+        let words = gate25_decide(active, direction as u32, syn.identity, syn.sequence);
+        let rule = maps::scratch().map_or(NO_RULE, |scratch| scratch.rule);
+        Self { zone: (words >> ZONE) as u32, rule, words: words & 0xf_ffff }
+    }
+
     /// Forgets the words of a verdict.
     #[inline(always)]
     pub(crate) fn new<B: Bytes>(verdict: &Verdict, frame: &B) -> Self {
-        let words = outcome(verdict) as u64
-            | (verdict.reason as u64) << REASON
-            | (verdict.action as u64) << ACTION
-            | (verdict.decision as u64) << DECISION
-            | u64::from(verdict.enforced) << ENFORCED;
         Self {
             zone: frame.forget(verdict.zone.into(), u64::from(u32::MAX)) as u32,
             rule: frame.forget(verdict.rule, u64::MAX),
-            words: frame.forget(words, 0xf_ffff),
+            words: frame.forget(words(verdict), 0xf_ffff),
         }
     }
 

@@ -23,14 +23,19 @@ impl Generation {
     /// The one in force.
     #[inline(always)]
     pub(crate) fn in_force() -> Self {
-        let active = maps::ACTIVE.get(0).copied().unwrap_or_default();
-        Self { active, tables: maps::TABLES.get(active.slot()).map(InForce), syn: Syn::NONE }
+        Self::of(maps::ACTIVE.get(0).copied().unwrap_or_default(), Syn::NONE)
     }
 
-    /// The one in force, for a packet that opens a connection (or not).
+    /// That one, for a packet that opens a connection (or not).
     #[inline(always)]
-    pub(crate) fn for_attempt(syn: Syn) -> Self {
-        Self { syn, ..Self::in_force() }
+    pub(crate) fn of(active: Active, syn: Syn) -> Self {
+        Self { active, tables: maps::TABLES.get(active.slot()).map(InForce), syn }
+    }
+
+    /// What stands for it.
+    #[inline(always)]
+    pub(crate) fn active(&self) -> Active {
+        self.active
     }
 
     /// Whether any zone redirects to a port 25.

@@ -122,6 +122,8 @@ pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 pub(crate) struct Scratch {
     /// The packet, where it is of interest.
     pub(crate) segment: Segment,
+    /// The rule of its verdict.
+    pub(crate) rule: u64,
     /// A connection that begins.
     pub(crate) flow: Flow,
     /// Whose limit.

@@ -106,10 +106,9 @@ fn tcp(ctx: &TcContext) -> i32 {
 /// TCP from port 25 that no redirected connection explains.
 #[inline(always)]
 fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
-    let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &Generation::in_force());
-    let judged = Judged::new(&verdict, &Linear::of_skb(ctx));
+    let judged = Judged::on_kept(DIRECTION, &Generation::in_force(), Syn::NONE);
     record::verdict(&judged, DIRECTION, family(segment), ctx.len() as usize, attempt);
-    if verdict.enforced { DROP } else { PASS }
+    if judged.enforced() { DROP } else { PASS }
 }
 
 /// What cannot be read.

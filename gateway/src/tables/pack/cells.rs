@@ -5,7 +5,7 @@ use gate25_common::abi::{Cell, CellKey};
 use gate25_common::table::{Found, Line, PROBES, Place, place};
 use std::collections::HashMap;
 
-/// Appends them behind those lines: the first line, and how many there are, less one.
+/// Appends them behind those lines: the first line, and how many places there are, less one.
 pub(super) fn append(lines: &mut Vec<Line>, cells: &HashMap<CellKey, Cell>) -> Result<(u32, u32), TooLarge> {
     let at = lines.len();
     let mut room = (cells.len() * 3 / 2).next_power_of_two();
@@ -13,8 +13,8 @@ pub(super) fn append(lines: &mut Vec<Line>, cells: &HashMap<CellKey, Cell>) -> R
         if at + room > Found::NUMBERS as usize {
             return Err(TooLarge { what: "lines of tables", needed: at + room, limit: Found::NUMBERS as usize });
         }
-        lines.resize(at + room, Line::default());
-        if fill(&mut lines[at..], cells) {
+        lines.resize(at + room + PROBES as usize, Line::default());
+        if fill(&mut lines[at..], room as u32 - 1, cells) {
             return Ok((at as u32, room as u32 - 1));
         }
         // Too many in one place: more room, from the beginning.
@@ -24,12 +24,10 @@ pub(super) fn append(lines: &mut Vec<Line>, cells: &HashMap<CellKey, Cell>) -> R
 }
 
 /// Whether all found a place where a look-up comes by.
-fn fill(lines: &mut [Line], cells: &HashMap<CellKey, Cell>) -> bool {
-    let mask = lines.len() as u32 - 1;
+fn fill(lines: &mut [Line], mask: u32, cells: &HashMap<CellKey, Cell>) -> bool {
     cells.iter().all(|(key, cell)| {
-        let first = place(*key, mask);
-        let mut places = (0..PROBES).map(|probe| (first.wrapping_add(probe) & mask) as usize);
-        let free = places.find(|place| lines[*place] == Line::default());
-        free.map(|free| lines[free] = bytemuck::must_cast(Place { key: *key, cell: *cell, taken: 1 })).is_some()
+        let (key, first) = place(*key, mask);
+        let free = lines[first as usize..].iter_mut().take(PROBES as usize).find(|line| **line == Line::default());
+        free.map(|free| *free = bytemuck::must_cast(Place { key, cell: *cell, taken: 1 })).is_some()
     })
 }
