@@ -27,7 +27,10 @@ pub const WORDS: usize = 16;
 #[repr(C, align(8))]
 pub struct Line(pub [u32; WORDS]);
 
-/// An array of lines: a map, or the same in memory.
+/// The first lines of a generation have a place of their own, where they are found without a call: small policies have no others.
+pub const HEAD: usize = 1024;
+
+/// An array of lines: maps, or the same in memory.
 pub trait Lines {
     /// The line of that number; `None` behind the end.
     fn line(&self, number: u32) -> Option<&Line>;
@@ -155,39 +158,22 @@ impl Width for Ipv6 {
     const ROOTS: u32 = 1;
 }
 
-/// The roots of a family.
-#[inline(always)]
-pub fn roots<L: Lines>(lines: &L, is_ipv6: bool) -> Option<&Line> {
-    lines.line(if is_ipv6 { Ipv6::ROOTS } else { Ipv4::ROOTS })
-}
-
 /// The value of the most specific prefix that has the address; 0: none has.
 #[inline(always)]
-pub fn find<L: Lines>(lines: &L, roots: &Line, table: Table, address: Address) -> u32 {
+pub fn find<L: Lines>(lines: &L, table: Table, address: Address) -> u32 {
     if address.is_ipv6() {
         let [first, second] = address.words().map(u64::from_be);
-        find_ipv6(lines, roots, table as usize, first, second)
+        walk::<Ipv6, L>(lines, table, first, second)
     } else {
-        find_ipv4(lines, roots, table as usize, u32::from_be_bytes(address.ipv4_octets()))
+        walk::<Ipv4, L>(lines, table, u32::from_be_bytes(address.ipv4_octets()).into(), 0)
     }
 }
 
-/// [`find`] for an IPv4 address.
 #[inline(always)]
-pub fn find_ipv4<L: Lines>(lines: &L, roots: &Line, table: usize, address: u32) -> u32 {
-    walk::<Ipv4, L>(lines, roots, table, address.into(), 0)
-}
-
-/// [`find`] for both halves of an IPv6 address.
-#[inline(always)]
-pub fn find_ipv6<L: Lines>(lines: &L, roots: &Line, table: usize, first: u64, second: u64) -> u32 {
-    walk::<Ipv6, L>(lines, roots, table, first, second)
-}
-
-#[inline(always)]
-fn walk<W: Width, L: Lines>(lines: &L, roots: &Line, table: usize, first: u64, second: u64) -> u32 {
+fn walk<W: Width, L: Lines>(lines: &L, table: Table, first: u64, second: u64) -> u32 {
+    let Some(roots) = lines.line(W::ROOTS) else { return Found::NOTHING.0 };
     let mut key = first;
-    let mut found = step(lines, roots, table, key);
+    let mut found = step(lines, roots, table as usize, key);
     for _ in 0..W::STEPS {
         if !found.is(Found::LEADS_ON) {
             return found.0;
@@ -291,32 +277,21 @@ pub const fn place(key: CellKey, mask: u32) -> (u64, u32) {
     (word, (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask)
 }
 
-/// The line of the cell of that key; 0: there is none.
+/// The cell of that key.
 #[inline(always)]
-pub fn find_cell<L: Lines>(lines: &L, roots: &Line, key: CellKey) -> u32 {
+pub fn cell<L: Lines>(lines: &L, key: CellKey) -> Option<&Cell> {
+    let roots = lines.line(Ipv4::ROOTS)?;
     let at = roots.0[Table::Subscribers as usize + node::CELLS];
     let mask = roots.0[Table::Destinations as usize + node::CELLS];
     let (key, first) = place(key, mask);
     for probe in 0..PROBES {
-        let number = at + first + probe;
-        let Some(line) = lines.line(number) else { return 0 };
-        let here: &Place = must_cast_ref(line);
+        let here: &Place = must_cast_ref(lines.line(at + first + probe)?);
         if here.taken == 0 {
-            return 0;
+            return None;
         }
         if here.key == key {
-            return number;
+            return Some(&here.cell);
         }
     }
-    0
-}
-
-/// The cell of a line that [`find_cell`] found.
-#[inline(always)]
-pub fn cell<L: Lines>(lines: &L, line: u32) -> Option<&Cell> {
-    if line == 0 {
-        return None;
-    }
-    let place: &Place = must_cast_ref(lines.line(line)?);
-    Some(&place.cell)
+    None
 }

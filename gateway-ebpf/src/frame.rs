@@ -10,7 +10,7 @@ use gate25_common::frame::Bytes;
 
 /// The same value, of which LLVM knows nothing.
 #[inline(always)]
-fn opaque(value: usize) -> usize {
+pub(crate) fn opaque(value: usize) -> usize {
     let mut opaque = value;
     // SAFETY: moves a register onto itself (no instruction at all would leave two lines of debug info at one place).
     unsafe { core::arch::asm!("{value} = {value}", value = inout(reg) opaque) };

@@ -1,13 +1,14 @@
 //! [`Lookup`] over the generation of maps that was in force when the packet came.
 
 use crate::attempts::Syn;
+use crate::frame::opaque;
 use crate::{flows, limits, maps};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use gate25_common::abi::{Active, Cell, CellKey, FlowKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings};
 use gate25_common::parse::Segment;
-use gate25_common::table::{self, Line, Lines, Table};
+use gate25_common::table::{self, HEAD, Line, Lines, Table};
 use gate25_common::verdict::Direction;
 
 /// One generation; read once a packet, so that no packet sees two.
@@ -29,7 +30,7 @@ impl Generation {
     /// That one, for a packet that opens a connection (or not).
     #[inline(always)]
     pub(crate) fn of(active: Active, syn: Syn) -> Self {
-        Self { active, tables: maps::TABLES.get(active.slot()).map(InForce), syn }
+        Self { active, tables: InForce::of(active), syn }
     }
 
     /// What stands for it.
@@ -54,64 +55,46 @@ impl Generation {
 
 /// The tables of a generation.
 #[derive(Clone, Copy)]
-struct InForce(&'static maps::Tables);
+struct InForce {
+    head: &'static [Line; HEAD],
+    rest: &'static maps::Rest,
+}
+
+impl InForce {
+    #[inline(always)]
+    fn of(active: Active) -> Option<Self> {
+        Some(Self { head: maps::HEADS.get(active.slot())?, rest: maps::TABLES.get(active.slot())? })
+    }
+}
 
 impl Lines for InForce {
     #[inline(always)]
     fn line(&self, number: u32) -> Option<&Line> {
-        self.0.get(number)
+        if number < HEAD as u32 {
+            // The verifier wants to see the bound of this very register, which LLVM would leave out.
+            Some(&self.head[opaque(number as usize) % HEAD])
+        } else {
+            self.rest.get(number - HEAD as u32)
+        }
     }
-}
-
-#[inline(always)]
-fn find(slot: u32, table: Table, address: Address) -> u32 {
-    if address.is_ipv6() {
-        let [first, second] = address.words().map(u64::from_be);
-        gate25_find_ipv6(slot, table as u32, first, second)
-    } else {
-        gate25_find_ipv4(slot, table as u32, u32::from_be_bytes(address.ipv4_octets()))
-    }
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn gate25_find_ipv4(slot: u32, table: u32, address: u32) -> u32 {
-    let Some(lines) = maps::TABLES.get(slot).map(InForce) else { return 0 };
-    table::roots(&lines, false).map_or(0, |roots| table::find_ipv4(&lines, roots, table as usize, address))
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn gate25_find_ipv6(slot: u32, table: u32, first: u64, second: u64) -> u32 {
-    let Some(lines) = maps::TABLES.get(slot).map(InForce) else { return 0 };
-    table::roots(&lines, true).map_or(0, |roots| table::find_ipv6(&lines, roots, table as usize, first, second))
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn gate25_find_cell(slot: u32, subscribers: u32, destinations: u32) -> u32 {
-    let Some(lines) = maps::TABLES.get(slot).map(InForce) else { return 0 };
-    let key = CellKey { subscribers, destinations };
-    table::roots(&lines, false).map_or(0, |roots| table::find_cell(&lines, roots, key))
 }
 
 impl Lookup for Generation {
     #[inline(always)]
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
-        let tables = self.tables?;
-        table::subscriber(&tables, find(self.active.slot(), Table::Subscribers, address))
+        let tables = self.tables.as_ref()?;
+        table::subscriber(tables, table::find(tables, Table::Subscribers, address))
     }
 
     #[inline(always)]
     fn destination(&self, address: Address) -> Option<u32> {
-        let found = find(self.active.slot(), Table::Destinations, address);
+        let found = table::find(self.tables.as_ref()?, Table::Destinations, address);
         (found != 0).then_some(found)
     }
 
     #[inline(always)]
     fn cell(&self, key: CellKey) -> Option<&Cell> {
-        let tables = self.tables.as_ref()?;
-        table::cell(tables, gate25_find_cell(self.active.slot(), key.subscribers, key.destinations))
+        table::cell(self.tables.as_ref()?, key)
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use gate25_common::abi::{
     Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
 };
 use gate25_common::parse::Segment;
-use gate25_common::table::Line;
+use gate25_common::table::{HEAD, Line};
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
 #[unsafe(no_mangle)]
@@ -27,10 +27,13 @@ type Generations<T> = ArrayOfMaps<T, 2>;
 const TEMPLATE: usize = 1;
 const HASH_FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
-/// Prefixes and cells, see [`gate25_common::table`].
+/// Prefixes and cells of both generations, see [`gate25_common::table`]: their first lines,
 #[btf_map]
-pub(crate) static TABLES: Generations<Tables> = Generations::new();
-pub(crate) type Tables = Array<Line, TEMPLATE, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
+pub(crate) static HEADS: Array<[Line; HEAD], 2, { BPF_F_MMAPABLE as usize }> = Array::new();
+/// and all others.
+#[btf_map]
+pub(crate) static TABLES: Generations<Rest> = Generations::new();
+pub(crate) type Rest = Array<Line, TEMPLATE, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 /// Which generation is in force.
 #[btf_map]
 pub(crate) static ACTIVE: Array<Active, 1> = Array::new();

@@ -10,10 +10,11 @@ use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use gate25_common::abi::{Active, RuleCount, Target, Thresholds, ZONE_SLOTS};
-use gate25_common::table::Line;
+use gate25_common::table::{HEAD, Line, WORDS};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
 const NO_PREALLOC: u32 = 1;
@@ -108,7 +109,14 @@ impl Store {
 
     /// Puts lines into a place for a generation.
     fn fill(&mut self, slot: u32, lines: &[Line]) -> Result<MapData, Fault> {
-        let made = sys::array_of(lines).map_err(|error| Fault::kernel("map TABLES", error))?;
+        let (head, rest) = lines.split_at(lines.len().min(HEAD));
+        let Map::Array(heads) = self.map("HEADS")? else {
+            return Err(Fault::kernel("HEADS", "is of another type"));
+        };
+        sys::write(heads.fd().as_fd(), u64::from(slot) * size_of::<[Line; HEAD]>() as u64, head)
+            .map_err(|error| Fault::kernel("map HEADS", error))?;
+        // The kernel makes no map for nothing.
+        let made = sys::array_of(if rest.is_empty() { &[Line([0; WORDS])] } else { rest }).map_err(|error| Fault::kernel("map TABLES", error))?;
         let inner = MapData::from_fd(made).map_err(|error| fault("TABLES", error))?;
         self.generations::<MapData>("TABLES")?.set(slot, &inner, 0).map_err(|error| fault("TABLES", error))?;
         Ok(inner)

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
 
 /// Maps that all interfaces share.
-pub(super) const SHARED: [&str; 13] = [
+pub(super) const SHARED: [&str; 14] = [
+    "HEADS",
     "TABLES",
     "TARGETS",
     "ACTIVE",

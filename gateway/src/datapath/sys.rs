@@ -9,7 +9,7 @@ use aya_obj::generated::{
 use gate25_common::table::Line;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::{fs, io};
@@ -214,14 +214,20 @@ pub(super) fn array_of(lines: &[Line]) -> io::Result<OwnedFd> {
     attributes.__bindgen_anon_1.max_entries = u32::try_from(lines.len()).map_err(io::Error::other)?;
     attributes.__bindgen_anon_1.map_flags = SHARED_INNER;
     let map = bpf(bpf_cmd::BPF_MAP_CREATE, &mut attributes).map(owned)?;
-    let access = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: a new mapping, as long as the array, of which nobody knows yet; it is written within its bounds and then gone.
-    unsafe {
-        let shared = mmap(std::ptr::null_mut(), size_of_val(lines), access, MapFlags::SHARED, &map, 0)?;
-        std::ptr::copy_nonoverlapping(lines.as_ptr(), shared.cast(), lines.len());
-        munmap(shared, size_of_val(lines))?;
-    }
+    write(map.as_fd(), 0, lines)?;
     Ok(map)
+}
+
+/// Writes into an array that can be shared, from an octet on that begins a page. There must be room.
+pub(super) fn write(map: BorrowedFd<'_>, from: u64, lines: &[Line]) -> io::Result<()> {
+    let (length, access) = (size_of_val(lines), ProtFlags::READ | ProtFlags::WRITE);
+    // SAFETY: a new mapping, as long as what is written, and then gone. The kernel refuses one beyond the array.
+    unsafe {
+        let shared = mmap(std::ptr::null_mut(), length, access, MapFlags::SHARED, map, from)?;
+        std::ptr::copy_nonoverlapping(lines.as_ptr(), shared.cast(), lines.len());
+        munmap(shared, length)?;
+    }
+    Ok(())
 }
 
 /// Pins an object on a bpffs.

@@ -8,7 +8,7 @@ use super::Tables;
 use crate::policy::compile::TooLarge;
 use directory::Directory;
 use gate25_common::abi::Subscriber;
-use gate25_common::table::{Entry, Line, SUBSCRIBERS_AT, Table, node};
+use gate25_common::table::{Entry, HEAD, Line, SUBSCRIBERS_AT, Table, node};
 use std::collections::HashMap;
 
 /// Lays out a generation.
@@ -18,13 +18,21 @@ pub fn pack(tables: &Tables) -> Result<Vec<Line>, TooLarge> {
         let of_family = tables.subscribers.iter(ipv6);
         of_family.map(|(prefix, entry)| (prefix, entries.number(entry))).collect::<Vec<_>>()
     });
-    let mut directory = Directory::new(entries.lines());
+    let mut lines = vec![Line::default(); SUBSCRIBERS_AT as usize];
+    lines.extend(entries.lines());
+    // A few cells are found sooner in front of the prefixes, see [`HEAD`].
+    let few = tables.cells.len() < HEAD / 8;
+    let cells = if few { Some(cells::append(&mut lines, &tables.cells)?) } else { None };
+    let mut directory = Directory::new(lines);
     for (is_ipv6, subscribers) in [false, true].into_iter().zip(subscribers) {
         directory.family(is_ipv6, Table::Subscribers, subscribers.into_iter());
         directory.family(is_ipv6, Table::Destinations, tables.destinations.iter(is_ipv6));
     }
     let mut lines = directory.into_lines()?;
-    let (at, mask) = cells::append(&mut lines, &tables.cells)?;
+    let (at, mask) = match cells {
+        Some(place) => place,
+        None => cells::append(&mut lines, &tables.cells)?,
+    };
     for roots in &mut lines[..SUBSCRIBERS_AT as usize] {
         roots.0[Table::Subscribers as usize + node::CELLS] = at;
         roots.0[Table::Destinations as usize + node::CELLS] = mask;

@@ -2,7 +2,7 @@
 
 use super::boundaries::{self, Boundary, halves};
 use crate::policy::compile::TooLarge;
-use gate25_common::table::{Found, Ipv4, Ipv6, Line, SUBSCRIBERS_AT, Table, WORDS, Width, node};
+use gate25_common::table::{Found, Ipv4, Ipv6, Line, Table, WORDS, Width, node};
 use ipnetwork::IpNetwork;
 
 /// Lines that grow.
@@ -13,10 +13,9 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Roots that lead to nothing yet, and what holds for subscribers.
-    pub(super) fn new(entries: impl Iterator<Item = Line>) -> Self {
-        let roots = [Line::default(); SUBSCRIBERS_AT as usize];
-        Self { lines: roots.into_iter().chain(entries).collect(), room: 0 }
+    /// Behind those lines, which begin with roots that lead to nothing yet.
+    pub(super) fn new(lines: Vec<Line>) -> Self {
+        Self { lines, room: 0 }
     }
 
     /// All lines, unless they are more than can be told apart.

@@ -16,13 +16,12 @@ impl Lines for Memory {
 }
 
 impl Memory {
-    fn cell(&self, roots: &Line, key: CellKey) -> Option<&Cell> {
-        table::cell(self, table::find_cell(self, roots, key))
+    fn cell(&self, key: CellKey) -> Option<&Cell> {
+        table::cell(self, key)
     }
 
     fn find(&self, table: Table, address: IpAddr) -> u32 {
-        let roots = table::roots(self, address.is_ipv6()).expect("roots");
-        table::find(self, roots, table, address.into())
+        table::find(self, table, address.into())
     }
 }
 
@@ -183,20 +182,16 @@ fn subscribers_and_cells_are_found_again() {
     let cells = (0..5_000).map(|number| (key(number), Cell { relay: number.into(), ..Cell::default() })).collect();
     let tables = Tables { subscribers: subscribers.collect(), cells, ..Tables::default() };
     let memory = Memory(pack(&tables).expect("it fits"));
-    let roots = table::roots(&memory, false).expect("roots");
     for number in 0..999 {
         let address = Address::from(IpAddr::from(Ipv4Addr::from_bits(number << 8 | 25)));
-        let value = table::find(&memory, roots, Table::Subscribers, address);
+        let value = table::find(&memory, Table::Subscribers, address);
         assert_eq!(table::subscriber(&memory, value), Some(entry(number % 333)));
     }
-    for ipv6 in [false, true] {
-        let roots = table::roots(&memory, ipv6).expect("roots");
-        for number in 0..5_000 {
-            let found = memory.cell(roots, key(number)).map(|cell| cell.relay);
-            assert_eq!(found, Some(number.into()));
-        }
-        assert_eq!(memory.cell(roots, CellKey { subscribers: 7, destinations: 0 }), None);
+    for number in 0..5_000 {
+        let found = memory.cell(key(number)).map(|cell| cell.relay);
+        assert_eq!(found, Some(number.into()));
     }
+    assert_eq!(memory.cell(CellKey { subscribers: 7, destinations: 0 }), None);
 }
 
 /// Keys that all begin at one line: only as many as are looked at can be there, then there is more room.
@@ -209,8 +204,7 @@ fn crowded_cells_get_more_room() {
     let cells = crowd.map(|key| (key, Cell { block: 1 + u64::from(key.destinations), ..Cell::default() }));
     let tables = Tables { cells: cells.collect(), ..Tables::default() };
     let memory = Memory(pack(&tables).expect("it fits"));
-    let roots = table::roots(&memory, false).expect("roots");
     for (key, cell) in &tables.cells {
-        assert_eq!(memory.cell(roots, *key), Some(cell));
+        assert_eq!(memory.cell(*key), Some(cell));
     }
 }
