@@ -1,12 +1,9 @@
 //! A verdict of whose words the verifier knows nothing.
 
-use crate::attempts::Syn;
-use crate::lookup::Generation;
 use crate::maps;
-use gate25_common::abi::{Active, NO_RULE, Trace, outcome};
-use gate25_common::decide::smtp;
+use gate25_common::abi::{Trace, outcome};
 use gate25_common::frame::Bytes;
-use gate25_common::verdict::{Action, Decision, Direction, Verdict};
+use gate25_common::verdict::{Action, Decision, Verdict};
 
 /// A [`Verdict`], as numbers that were forgotten (see [`Bytes::forget`]): the verifier would follow whatever comes behind a
 /// decision once for each combination of reason, action and mode, which is more than it has patience for.
@@ -24,22 +21,6 @@ const REASON: u32 = 4;
 const ACTION: u32 = 8;
 const DECISION: u32 = 12;
 const ENFORCED: u32 = 16;
-/// Of what [`gate25_decide`] returns.
-const ZONE: u32 = 32;
-
-/// Decides on the segment that was kept: the words of the verdict and its zone; the rule is left in the scratch. The kernel
-/// verifies this function once, for all roads that lead here.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn gate25_decide(active: u32, direction: u32, identity: u64, sequence: u32) -> u64 {
-    let Some(scratch) = maps::scratch() else { return 0 };
-    let direction = if direction == Direction::Egress as u32 { Direction::Egress } else { Direction::Return };
-    let generation = Generation::of(Active(active), Syn { identity, sequence });
-    let verdict = smtp(&scratch.segment, direction, &generation);
-    scratch.rule = verdict.rule;
-    words(&verdict) | u64::from(verdict.zone) << ZONE
-}
-
 #[inline(always)]
 fn words(verdict: &Verdict) -> u64 {
     outcome(verdict) as u64
@@ -50,15 +31,6 @@ fn words(verdict: &Verdict) -> u64 {
 }
 
 impl Judged {
-    /// What was decided on the segment that was kept.
-    #[inline(always)]
-    pub(crate) fn on_kept(direction: Direction, generation: &Generation, syn: Syn) -> Self {
-        let active = generation.active().0;
-        let words = gate25_decide(active, direction as u32, syn.identity, syn.sequence);
-        let rule = maps::scratch().map_or(NO_RULE, |scratch| scratch.rule);
-        Self { zone: (words >> ZONE) as u32, rule, words: words & 0xf_ffff }
-    }
-
     /// Forgets the words of a verdict.
     #[inline(always)]
     pub(crate) fn new<B: Bytes>(verdict: &Verdict, frame: &B) -> Self {
@@ -67,6 +39,20 @@ impl Judged {
             rule: frame.forget(verdict.rule, u64::MAX),
             words: frame.forget(words(verdict), 0xf_ffff),
         }
+    }
+
+    /// Leaves it for a function that is called, see [`Self::kept`].
+    #[inline(always)]
+    pub(crate) fn keep(self) {
+        if let Some(scratch) = maps::scratch() {
+            scratch.judged = self;
+        }
+    }
+
+    /// What was decided on the segment that was kept, of which the verifier knows nothing.
+    #[inline(always)]
+    pub(crate) fn kept() -> Option<Self> {
+        maps::scratch().map(|scratch| scratch.judged)
     }
 
     /// The same with the action that was possible.

@@ -2,9 +2,9 @@
 
 use crate::attempts::Syn;
 use crate::frame::opaque;
-use crate::{flows, limits, maps};
+use crate::{limits, maps};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use gate25_common::abi::{Active, Cell, CellKey, FlowKey, Subscriber};
+use gate25_common::abi::{Active, Cell, CellKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings};
 use gate25_common::parse::Segment;
@@ -24,16 +24,22 @@ impl Generation {
     /// The one in force.
     #[inline(always)]
     pub(crate) fn in_force() -> Self {
-        Self::of(maps::ACTIVE.get(0).copied().unwrap_or_default(), Syn::NONE)
+        Self::of(maps::ACTIVE.get(0).copied().unwrap_or_default())
     }
 
-    /// That one, for a packet that opens a connection (or not).
+    /// The one in force, for a packet that opens a connection (or not).
     #[inline(always)]
-    pub(crate) fn of(active: Active, syn: Syn) -> Self {
-        Self { active, tables: InForce::of(active), syn }
+    pub(crate) fn for_attempt(syn: Syn) -> Self {
+        Self { syn, ..Self::in_force() }
     }
 
-    /// What stands for it.
+    /// The one that this stands for.
+    #[inline(always)]
+    pub(crate) fn of(active: Active) -> Self {
+        Self { active, tables: InForce::of(active), syn: Syn::NONE }
+    }
+
+    /// What stands for it, see [`Self::of`].
     #[inline(always)]
     pub(crate) fn active(&self) -> Active {
         self.active
@@ -104,22 +110,12 @@ impl Lookup for Generation {
     }
 
     #[inline(always)]
-    fn admits(&self, segment: &Segment, limit: &Limit) -> bool {
-        if maps::REPLAY.load() != 0 {
+    fn admits(&self, _: &Segment, limit: &Limit) -> bool {
+        if maps::REPLAY.load() != 0 || !(limit.redirects || self.syn.opens()) {
             return true;
         }
-        if limit.redirects && flows::is_redirected(segment, &self.syn) {
-            return false;
-        }
-        if !self.syn.opens() {
-            return true;
-        }
-        let admitted = limits::admits(segment.subscriber, self.syn.identity, limit);
-        if admitted && limit.redirects {
-            // The port is used anew.
-            flows::forget(&FlowKey::new(segment.subscriber, segment.subscriber_port));
-        }
-        admitted
+        let zone = limit.zone << 1 | u32::from(limit.redirects);
+        limits::gate25_admits(limit.of, limit.per_minute, zone, self.syn.identity, self.syn.sequence) != 0
     }
 
     #[inline(always)]

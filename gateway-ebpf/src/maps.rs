@@ -1,5 +1,6 @@
 //! Maps, and the constants that the controller sets before loading.
 
+use crate::judged::Judged;
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::{
@@ -125,8 +126,8 @@ pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 pub(crate) struct Scratch {
     /// The packet, where it is of interest.
     pub(crate) segment: Segment,
-    /// The rule of its verdict.
-    pub(crate) rule: u64,
+    /// What was decided on it.
+    pub(crate) judged: Judged,
     /// A connection that begins.
     pub(crate) flow: Flow,
     /// Whose limit.

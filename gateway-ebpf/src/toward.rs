@@ -9,11 +9,11 @@ use crate::frame::{Linear, Scattered};
 use crate::judged::Judged;
 use crate::lookup::Generation;
 use crate::{maps, record};
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use gate25_common::answer::{self, TO_FLAGS};
-use gate25_common::decide::decide;
+use gate25_common::decide::{self, decide};
 use gate25_common::frame::Bytes;
 use gate25_common::parse::{Icmp, LINK_HEADERS, Parsed, Road, SMTP, Segment, parse};
 use gate25_common::verdict::{Direction, Family};
@@ -52,15 +52,34 @@ pub fn gate25_return(ctx: TcContext) -> i32 {
             return not_smtp(&ctx, family);
         }
         Parsed::Smtp(segment) => maps::keep(segment),
-        // An ICMP message, or the linear part of the buffer ends too early: the packet may say more.
-        _ => match parse(&Scattered::of_skb(&ctx), &Toward) {
-            Parsed::Smtp(segment) => maps::keep(segment),
-            Parsed::Icmp(icmp) => return message(&ctx, &icmp),
-            Parsed::NotSmtp(family) => return not_smtp(&ctx, family),
-            malformed => return blocked(&ctx, &malformed),
-        },
+        _ => {
+            let code = gate25_return_read_again(ctx.skb.skb);
+            if code != IS_TCP {
+                return code;
+            }
+        }
     }
     tcp(&ctx)
+}
+
+/// No code: a segment was kept.
+const IS_TCP: i32 = i32::MAX;
+
+/// An ICMP message, or the linear part of the buffer ends too early: the packet may say more. (A function that the kernel
+/// verifies by itself, once.)
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_return_read_again(skb: *mut __sk_buff) -> i32 {
+    let ctx = &TcContext::new(skb);
+    match parse(&Scattered::of_skb(ctx), &Toward) {
+        Parsed::Smtp(segment) => {
+            maps::keep(segment);
+            IS_TCP
+        }
+        Parsed::Icmp(icmp) => message(ctx, &icmp),
+        Parsed::NotSmtp(family) => not_smtp(ctx, family),
+        malformed => blocked(ctx, &malformed),
+    }
 }
 
 /// An ICMP message, which always passes.
@@ -106,7 +125,8 @@ fn tcp(ctx: &TcContext) -> i32 {
 /// TCP from port 25 that no redirected connection explains.
 #[inline(always)]
 fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
-    let judged = Judged::on_kept(DIRECTION, &Generation::in_force(), Syn::NONE);
+    let verdict = decide::smtp(segment, DIRECTION, &Generation::in_force());
+    let judged = Judged::new(&verdict, &Linear::of_skb(ctx));
     record::verdict(&judged, DIRECTION, family(segment), ctx.len() as usize, attempt);
     if judged.enforced() { DROP } else { PASS }
 }

@@ -8,6 +8,6 @@ fn main() {
         let t = std::time::Instant::now();
         let p = e.program_mut(n).unwrap();
         let r = if n == "gate25" { let x: &mut Xdp = p.try_into().unwrap(); x.load() } else { let x: &mut SchedClassifier = p.try_into().unwrap(); x.load() };
-        match r { Ok(()) => println!("{n} ok {:?} {:?}", t.elapsed(), p.info().ok().and_then(|i| i.verified_instruction_count())), Err(e) => { let s = format!("{e:?}"); let s = s.replace("\\n", "\n"); println!("{n} FAIL {:?} {}", t.elapsed(), &s[..s.len().min(3000)]); println!("...{}", &s[s.len().saturating_sub(3000)..]); } }
+        match r { Ok(()) => println!("{n} ok {:?} {:?}", t.elapsed(), p.info().ok().and_then(|i| i.verified_instruction_count())), Err(e) => { let s = format!("{e:?}"); let s = s.replace("\\n", "\n"); println!("{n} FAIL {:?} {}", t.elapsed(), &s[..s.len().min(300)]); println!("...{}", &s[s.len().saturating_sub(6000)..]); } }
     }
 }

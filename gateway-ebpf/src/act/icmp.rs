@@ -47,9 +47,8 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment) -> Opti
     let at = segment.network;
     // What of `link` is not of the link header is overwritten by the headers that follow.
     frame.write(0, link)?;
-    let [to, from] = [&link[..6], &link[6..12]].map(|mac| [mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
-    frame.write(0, from)?;
-    frame.write(6, to)?;
+    let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = link;
+    frame.write(0, [g, h, i, j, k, l, a, b, c, d, e, f])?;
     if is_ipv6 {
         let length = (HEADER + quoted) as u16;
         let [high, low] = length.to_be_bytes();

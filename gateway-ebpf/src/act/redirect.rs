@@ -6,8 +6,10 @@ use crate::frame::Linear;
 use crate::judged::Judged;
 use crate::lookup::Generation;
 use crate::maps;
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use gate25_common::abi::{Flow, FlowKey};
+use aya_ebpf::programs::XdpContext;
+use gate25_common::abi::{Active, Flow, FlowKey};
 use gate25_common::address::Address;
 use gate25_common::answer::redirectable;
 use gate25_common::checksum::{address_sum, mended};
@@ -28,9 +30,24 @@ pub(crate) enum Outcome {
     Stray,
 }
 
+/// Leads the segment that was kept to its zone's target, or says what would become of it: an [`Outcome`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_redirect(ctx: *mut xdp_md, active: u32) -> u32 {
+    let frame = &Linear::of_xdp(&XdpContext::new(ctx));
+    let outcome = match (&maps::kept(), &Judged::kept()) {
+        (Some(segment), Some(judged)) if judged.enforced() => {
+            forward(frame, segment, judged, &Generation::of(Active(active)))
+        }
+        (Some(segment), _) => would(frame, segment),
+        _ => Outcome::Stray,
+    };
+    outcome as u32
+}
+
 /// Leads the packet to the zone's target.
 #[inline(always)]
-pub(crate) fn forward(
+fn forward(
     frame: &Linear,
     segment: &Segment,
     judged: &Judged,
@@ -107,8 +124,18 @@ fn gives_way(entry: &Entry, segment: &Segment, now: u64) -> bool {
 /// A packet that may pass, and is headed for the very server that others are redirected to: at that server a redirected
 /// connection from the same port could not be told from this one. So this one has an entry too, and takes the place of
 /// one that was redirected, whose next packet is then dropped.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_note_direct(ctx: *mut xdp_md, active: u32) -> u32 {
+    if let (Some(segment), Some(judged)) = (&maps::kept(), &Judged::kept()) {
+        let frame = &Linear::of_xdp(&XdpContext::new(ctx));
+        note_direct(frame, segment, judged, &Generation::of(Active(active)));
+    }
+    0
+}
+
 #[inline(always)]
-pub(crate) fn note_direct(frame: &Linear, segment: &Segment, judged: &Judged, generation: &Generation) {
+fn note_direct(frame: &Linear, segment: &Segment, judged: &Judged, generation: &Generation) {
     let Some((address, port)) = generation.target(judged.zone, segment.subscriber.is_ipv6()) else { return };
     if address.words() != segment.remote.words() || port != SMTP || segment.transport + 14 > segment.end {
         return;
@@ -164,7 +191,7 @@ fn new(segment: &Segment, judged: &Judged, target: Address, port: u16, now: u64)
 /// What would become of a packet, were the zone to enforce: connections are not followed, so that only the first packet
 /// is known to be of one. Nobody sees this but `replay`.
 #[inline(always)]
-pub(crate) fn would(frame: &Linear, segment: &Segment) -> Outcome {
+fn would(frame: &Linear, segment: &Segment) -> Outcome {
     if maps::REPLAY.load() == 0 || redirectable(frame, segment).is_some_and(|header| opens(header[13])) {
         Outcome::Redirected
     } else {
