@@ -32,6 +32,7 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment) -> Opti
     let quoted = (end - segment.network).min(most - network_header - HEADER);
     let sum = sum::<Linear, MOST_IPV6>(frame, segment.network, segment.network + quoted, 0)?;
     let link: [u8; MOVED] = frame.read(0)?;
+    let (to, from): ([u8; 6], [u8; 6]) = (frame.read(0)?, frame.read(6)?);
 
     // SAFETY: the context is the program's own; `frame` is not used behind this.
     let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
@@ -47,8 +48,8 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment) -> Opti
     let at = segment.network;
     // What of `link` is not of the link header is overwritten by the headers that follow.
     frame.write(0, link)?;
-    let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = link;
-    frame.write(0, [g, h, i, j, k, l, a, b, c, d, e, f])?;
+    frame.write(0, from)?;
+    frame.write(6, to)?;
     if is_ipv6 {
         let length = (HEADER + quoted) as u16;
         let [high, low] = length.to_be_bytes();

@@ -72,8 +72,10 @@ fn forward(
                 return Outcome::Refused;
             }
             entry => {
-                let flow = Flow { sequence: sequence(&header), ..new(segment, judged, address, port, now) };
-                flows::open(&key, &flow, entry.is_some_and(|entry| entry.established));
+                let Some(flow) = new(segment, judged, &header, (address, port), now) else {
+                    return Outcome::Refused;
+                };
+                flows::open(&key, flow, entry.is_some_and(|entry| entry.established));
                 flows::count(FlowEvent::Opened);
             }
         }
@@ -152,8 +154,9 @@ fn note_direct(frame: &Linear, segment: &Segment, judged: &Judged, generation: &
                 flows::count(FlowEvent::Conflict);
             }
         }
-        let flow = Flow { sequence: sequence(&header), ..new(segment, judged, address, port, now) };
-        flows::open(&key, &flow, true);
+        if let Some(flow) = new(segment, judged, &header, (address, port), now) {
+            flows::open(&key, flow, true);
+        }
     } else if let Some(Entry { flow, .. }) = flows::find(&key) {
         // SAFETY: an element that was found.
         let flow = unsafe { &mut *flow };
@@ -169,23 +172,32 @@ fn sequence<const N: usize>(header: &[u8; N]) -> u32 {
     u32::from_be_bytes([header[4], header[5], header[6], header[7]])
 }
 
+/// The entry of a connection that begins, in the scratch.
 #[inline(always)]
-fn new(segment: &Segment, judged: &Judged, target: Address, port: u16, now: u64) -> Flow {
-    Flow {
+fn new<const N: usize>(
+    segment: &Segment,
+    judged: &Judged,
+    header: &[u8; N],
+    (target, target_port): (Address, u16),
+    now: u64,
+) -> Option<&'static Flow> {
+    let flow = &mut maps::scratch()?.flow;
+    *flow = Flow {
         remote: segment.remote.words(),
         target: target.words(),
         rule: judged.rule,
         seen: now,
         acknowledges: 0,
-        sequence: 0,
+        sequence: sequence(header),
         zone: judged.zone,
-        target_port: port,
+        target_port,
         reason: judged.reason(),
         action: judged.action(),
         from_subscriber: 0,
         from_target: 0,
         padding: [0; 6],
-    }
+    };
+    Some(flow)
 }
 
 /// What would become of a packet, were the zone to enforce: connections are not followed, so that only the first packet
