@@ -8,6 +8,7 @@ mod archive;
 mod newest;
 
 use crate::datapath::fault::Fault;
+use crate::memory;
 use crate::policy::Kept;
 use crate::policy::compile::Clock;
 use crate::policy::kept::place;
@@ -15,7 +16,7 @@ pub use archive::Archived;
 use jiff::Timestamp;
 use newest::Newest;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,8 +30,10 @@ const CLOCK: &str = "clock.json";
 const REFRESH: Duration = Duration::from_mins(1);
 /// Nothing is written more often.
 const PACE: Duration = Duration::from_secs(1);
-/// The most octets of one file in the folder.
-const MAX_FILE: u64 = 1 << 30;
+/// The most octets of policy that are kept.
+const MAX_POLICY: u64 = 1 << 30;
+/// The most octets of one file in the folder: a policy, and what its files are called.
+const MAX_FILE: u64 = 2 * MAX_POLICY;
 
 /// How often it was tried to write what was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,8 +51,8 @@ pub struct State {
     /// Whose state it is. Absolute.
     policy: PathBuf,
     newest: Option<Newest>,
-    /// The files of the policy in force, until they are in the folder.
-    unwritten: Option<Vec<u8>>,
+    /// The files of the policy in force and its digest, until they are in the folder.
+    unwritten: Option<(Kept, String)>,
     is_due: bool,
     /// When writing was tried the last time.
     tried: Option<Instant>,
@@ -108,22 +111,16 @@ impl State {
         self.is_due = true;
     }
 
-    /// Keeps the files of a policy that was put into force, unless they are kept already.
-    pub fn keep(&mut self, kept: &Kept, digest: &str) {
-        let archive = archive::write(kept, digest).and_then(|octets| match octets.len() as u64 {
-            ..=MAX_FILE => Ok(octets),
-            _ => Err(io::Error::other(format!("more than {} MiB of policy", MAX_FILE >> 20))),
-        });
-        self.unwritten = match archive {
-            Ok(octets) => {
-                let is_there = fs::read(self.folder.join(POLICY)).is_ok_and(|there| there == octets);
-                (!is_there).then_some(octets)
-            }
-            Err(error) => {
-                self.fail(&error.to_string());
-                None
-            }
-        };
+    /// Keeps the files of a policy that was put into force. They are written at the next [`tick`](Self::tick), unless they
+    /// are there already.
+    pub fn keep(&mut self, kept: Kept, digest: &str) {
+        let size: u64 = kept.files.values().map(|octets| octets.len() as u64).sum();
+        self.unwritten = None;
+        if size <= MAX_POLICY {
+            self.unwritten = Some((kept, digest.to_owned()));
+        } else {
+            self.fail(&format!("more than {} MiB of policy", MAX_POLICY >> 20));
+        }
     }
 
     /// Notes how late it is, and writes what is due.
@@ -141,13 +138,17 @@ impl State {
     /// Writes everything, now.
     pub fn write(&mut self) {
         self.tried = Some(Instant::now());
-        let policy = self.unwritten.as_deref().map_or(Ok(()), |octets| put(&self.folder, POLICY, octets));
-        let newest = self
-            .newest
-            .as_ref()
-            .map_or(Ok(()), |newest| put(&self.folder, CLOCK, newest::write(newest)?.as_slice()));
-        if policy.is_ok() {
-            self.unwritten = None;
+        let policy = self.unwritten.as_ref().map_or(Ok(()), |(kept, digest)| {
+            if archive::is_at(&self.folder.join(POLICY), kept, digest) {
+                return Ok(());
+            }
+            put(&self.folder, POLICY, |file| archive::write(kept, digest, file))
+        });
+        let newest = self.newest.as_ref().map_or(Ok(()), |newest| {
+            put(&self.folder, CLOCK, |file| file.write_all(&newest::write(newest)?))
+        });
+        if policy.is_ok() && self.unwritten.take().is_some() {
+            memory::give_back();
         }
         self.is_due = newest.is_err();
         if let Err(error) = policy.and(newest) {
@@ -215,21 +216,26 @@ fn damaged(path: &Path, cause: &str) -> Fault {
 }
 
 /// Puts a file in place, in one step that a crash or a full disk cannot halve.
-fn put(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+fn put(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     let new = folder.join(format!(".{name}.new"));
-    let write = || {
+    let put = || {
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
-        file.write_all(octets)?;
-        file.sync_all()?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.into_inner()?.sync_all()?;
         fs::rename(&new, folder.join(name))?;
         File::open(folder)?.sync_all()
     };
-    write().inspect_err(|_| {
+    put().inspect_err(|_| {
         // It may be what fills the disk.
         let _ = fs::remove_file(&new);
     })

@@ -29,7 +29,7 @@ fn a_policy_is_made_again_of_what_was_kept() {
     let (path, state) = (policy(folder.path()), folder.path().join("deep/state"));
     let loaded = load(&path).unwrap();
     let mut kept = State::read(&state, &path);
-    kept.keep(&loaded.kept, &loaded.policy.digest);
+    kept.keep(loaded.kept.clone(), &loaded.policy.digest);
     kept.installed(at(1_000), &loaded.policy.digest);
     kept.tick(at(1_000));
     assert!(kept.fault.is_none());
@@ -55,7 +55,7 @@ fn an_archive_is_written_when_it_is_another() {
     let loaded = load(&path).unwrap();
     let mut kept = State::read(&state, &path);
     let mut written = |contents: &Kept, digest: &str| {
-        kept.keep(contents, digest);
+        kept.keep(contents.clone(), digest);
         kept.write();
         fs::metadata(state.join(POLICY)).unwrap().modified().unwrap()
     };
@@ -63,7 +63,19 @@ fn an_archive_is_written_when_it_is_another() {
     assert_eq!(written(&loaded.kept, "1"), first);
     let mut other = loaded.kept.clone();
     other.files.values_mut().for_each(|octets| octets.push(b'\n'));
-    assert_ne!(written(&other, "1"), first);
+    let second = written(&other, "1");
+    assert_ne!(second, first);
+    let third = written(&other, "2");
+    assert_ne!(third, second);
+    assert_eq!(written(&other, "2"), third);
+    // What is there may go on behind the archive, or end within it.
+    let whole = fs::read(state.join(POLICY)).unwrap();
+    for damaged in [[&whole[..], b"\0"].concat(), whole[..whole.len() - 1].to_vec(), Vec::new()] {
+        fs::write(state.join(POLICY), damaged).unwrap();
+        written(&other, "2");
+        assert_eq!(fs::read(state.join(POLICY)).unwrap(), whole);
+    }
+    assert!(State::read(&state, &path).kept().unwrap().unwrap().kept == other);
 }
 
 #[test]
@@ -91,7 +103,7 @@ fn what_is_damaged_is_said_and_not_used() {
     let (path, folder) = (policy(folder.path()), folder.path().join("state"));
     let loaded = load(&path).unwrap();
     let mut state = State::read(&folder, &path);
-    state.keep(&loaded.kept, "1");
+    state.keep(loaded.kept, "1");
     state.installed(at(1_000), "1");
     state.write();
     let (tar, json) = (folder.join(POLICY), folder.join(CLOCK));
