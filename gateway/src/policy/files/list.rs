@@ -91,7 +91,11 @@ mod tests {
 
     /// That, with a mistake now and then, and what may stand around it.
     fn line(random: &mut Random) -> Vec<u8> {
-        let mut text = prefix(random).into_bytes();
+        let mut text = match random.below(20) {
+            0 => format!("::ffff:{:x}:{:x}", random.next() as u16, random.next() as u16),
+            _ => prefix(random),
+        }
+        .into_bytes();
         while random.below(3) == 0 {
             let at = random.below(text.len() + 1);
             let octet = *random.of(b"0123456789afAF::..//  \t\r\x0b#,-%[\xff");
