@@ -6,6 +6,7 @@
 
 mod archive;
 mod newest;
+mod write;
 
 use crate::datapath::fault::Fault;
 use crate::memory;
@@ -15,12 +16,14 @@ use crate::policy::kept::place;
 pub use archive::Archived;
 use jiff::Timestamp;
 use newest::Newest;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
+use write::Written;
 
 /// The archive of the policy's files.
 const POLICY: &str = "policy.tar";
@@ -52,13 +55,15 @@ pub struct State {
     policy: PathBuf,
     newest: Option<Newest>,
     /// The files of the policy in force and its digest, until they are in the folder.
-    unwritten: Option<(Kept, String)>,
+    unwritten: Option<Arc<(Kept, String)>>,
     is_due: bool,
     /// When writing was tried the last time.
     tried: Option<Instant>,
     /// Why it failed.
     fault: Option<String>,
     writes: Writes,
+    /// Writes: a disk may take its time, and the controller has other things to do.
+    writing: Option<JoinHandle<Written>>,
 }
 
 impl State {
@@ -79,6 +84,7 @@ impl State {
             tried: None,
             fault: None,
             writes: Writes::default(),
+            writing: None,
         }
     }
 
@@ -117,49 +123,75 @@ impl State {
         let size: u64 = kept.files.values().map(|octets| octets.len() as u64).sum();
         self.unwritten = None;
         if size <= MAX_POLICY {
-            self.unwritten = Some((kept, digest.to_owned()));
+            self.unwritten = Some(Arc::new((kept, digest.to_owned())));
         } else {
             self.fail(&format!("more than {} MiB of policy", MAX_POLICY >> 20));
         }
     }
 
-    /// Notes how late it is, and writes what is due.
+    /// Notes how late it is, and begins to write what is due.
     pub fn tick(&mut self, clock: Clock) {
         if let Some(newest) = &mut self.newest {
             newest.time = newest.time.max(clock.wall);
         }
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        self.finish();
         let since = self.tried.map_or(Duration::MAX, |tried| tried.elapsed());
         let is_due = self.is_due || self.unwritten.is_some();
         if since >= if is_due { PACE } else { REFRESH } {
-            self.write();
+            self.begin();
         }
     }
 
     /// Writes everything, now.
     pub fn write(&mut self) {
+        self.finish();
+        self.begin();
+        self.finish();
+    }
+
+    fn begin(&mut self) {
         self.tried = Some(Instant::now());
-        let policy = self.unwritten.as_ref().map_or(Ok(()), |(kept, digest)| {
-            if archive::is_at(&self.folder.join(POLICY), kept, digest) {
-                return Ok(());
+        self.is_due = false;
+        let (folder, policy, newest) = (self.folder.clone(), self.unwritten.clone(), self.newest.clone());
+        let writing = Builder::new().name("state".into()).spawn(move || write::all(&folder, policy, newest));
+        match writing {
+            Ok(writing) => self.writing = Some(writing),
+            Err(error) => {
+                self.is_due = true;
+                self.failed(&error);
             }
-            put(&self.folder, POLICY, |file| archive::write(kept, digest, file))
-        });
-        let newest = self.newest.as_ref().map_or(Ok(()), |newest| {
-            put(&self.folder, CLOCK, |file| file.write_all(&newest::write(newest)?))
-        });
-        if policy.is_ok() && self.unwritten.take().is_some() {
+        }
+    }
+
+    /// Takes what came of writing, for which it waits.
+    fn finish(&mut self) {
+        let Some(writing) = self.writing.take() else { return };
+        let Ok(Written { policy, kept, newest }) = writing.join() else { return };
+        if policy.is_ok() && kept.is_some() {
+            // By now there may be another one.
+            self.unwritten
+                .take_if(|unwritten| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, unwritten)));
+            drop(kept);
             memory::give_back();
         }
-        self.is_due = newest.is_err();
-        if let Err(error) = policy.and(newest) {
-            self.writes.failed += 1;
-            self.fail(&error.to_string());
-        } else {
-            self.writes.done += 1;
-            if self.fault.take().is_some() {
-                info!("state: {}: can be written again", self.folder.display());
+        self.is_due |= newest.is_err();
+        match policy.and(newest) {
+            Err(error) => self.failed(&error),
+            Ok(()) => {
+                self.writes.done += 1;
+                if self.fault.take().is_some() {
+                    info!("state: {}: can be written again", self.folder.display());
+                }
             }
         }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        self.writes.failed += 1;
+        self.fail(&error.to_string());
     }
 
     /// How often it was written.
@@ -213,32 +245,6 @@ fn damaged(path: &Path, cause: &str) -> Fault {
         format!("is damaged: {cause}"),
         "gate25 writes it anew with the next policy; or remove it",
     )
-}
-
-/// Puts a file in place, in one step that a crash or a full disk cannot halve.
-fn put(
-    folder: &Path,
-    name: &str,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
-    let new = folder.join(format!(".{name}.new"));
-    let put = || {
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
-        let mut file = BufWriter::new(file);
-        write(&mut file)?;
-        file.into_inner()?.sync_all()?;
-        fs::rename(&new, folder.join(name))?;
-        File::open(folder)?.sync_all()
-    };
-    put().inspect_err(|_| {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&new);
-    })
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(super) fn prefixes(
         }
         rest = rest.get(end + 1..).unwrap_or_default();
     }
+    note(Step::Read, before + list.len(), None);
     list.shrink_to_fit();
     sound.then(|| list.into())
 }
