@@ -178,13 +178,12 @@ impl State {
             memory::give_back();
         }
         self.is_due |= newest.is_err();
-        match policy.and(newest) {
-            Err(error) => self.failed(&error),
-            Ok(()) => {
-                self.writes.done += 1;
-                if self.fault.take().is_some() {
-                    info!("state: {}: can be written again", self.folder.display());
-                }
+        if let Err(error) = policy.and(newest) {
+            self.failed(&error);
+        } else {
+            self.writes.done += 1;
+            if self.fault.take().is_some() {
+                info!("state: {}: can be written again", self.folder.display());
             }
         }
     }
