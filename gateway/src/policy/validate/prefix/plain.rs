@@ -52,7 +52,7 @@ fn ipv6(octets: &[u8], at: &mut usize) -> Option<u128> {
             *at += 1;
         }
         match group(octets, at) {
-            Some(group) => address = address << 16 | group,
+            Some(group) => address = address << 16 | u128::from(group),
             None if zeros_from == Some(groups) => break,
             None => return None,
         }
@@ -71,17 +71,17 @@ fn ipv6(octets: &[u8], at: &mut usize) -> Option<u128> {
 }
 
 /// One to four hexadecimal digits; otherwise nothing is taken.
-fn group(octets: &[u8], at: &mut usize) -> Option<u128> {
-    let (begin, mut group) = (*at, 0);
+fn group(octets: &[u8], at: &mut usize) -> Option<u16> {
+    let (begin, mut group) = (*at, 0_u32);
     while let Some(digit) = octets.get(*at).and_then(|octet| char::from(*octet).to_digit(16)) {
-        group = group << 4 | u128::from(digit);
+        group = group << 4 | digit;
         *at += 1;
     }
     if !(1..=4).contains(&(*at - begin)) {
         *at = begin;
         return None;
     }
-    Some(group)
+    Some(group as u16)
 }
 
 /// What stands behind a slash, or all `bits` where there is none.
