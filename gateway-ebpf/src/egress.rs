@@ -28,15 +28,25 @@ pub fn gate25(ctx: XdpContext) -> u32 {
             return not_smtp(&linear, family);
         }
         Parsed::Smtp(segment) => maps::keep(segment),
-        // What cannot be read is read once more: some drivers leave little or nothing of a frame of several buffers in
-        // the first one.
-        _ => match parse(&Whole::of_xdp(&ctx), &Egress) {
-            Parsed::Smtp(segment) => maps::keep(segment),
-            Parsed::NotSmtp(family) => return not_smtp(&Linear::of_xdp(&ctx), family),
-            malformed => return blocked(&Linear::of_xdp(&ctx), &malformed),
-        },
+        // Some drivers leave little or nothing of a frame of several buffers in the first one.
+        cut => {
+            let Some(whole) = Whole::of_xdp(&ctx, &linear) else { return other(&linear, &cut) };
+            match parse(&whole, &Egress) {
+                Parsed::Smtp(segment) => maps::keep(segment),
+                parsed => return other(&Linear::of_xdp(&ctx), &parsed),
+            }
+        }
     }
     smtp(&ctx)
+}
+
+/// What is not SMTP, or cannot be read.
+#[inline(always)]
+fn other(linear: &Linear, parsed: &Parsed) -> u32 {
+    match parsed {
+        Parsed::NotSmtp(family) => not_smtp(linear, *family),
+        malformed => blocked(linear, malformed),
+    }
 }
 
 #[inline(always)]
@@ -69,7 +79,7 @@ fn smtp(ctx: &XdpContext) -> u32 {
 fn syn(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> Syn {
     let header = match linear.read(segment.transport) {
         Some(header) => header,
-        None => match Whole::of_xdp(ctx).read(segment.transport) {
+        None => match Whole::of_xdp(ctx, linear).and_then(|whole| whole.read(segment.transport)) {
             Some(header) => header,
             None => return Syn::NONE,
         },

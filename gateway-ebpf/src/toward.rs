@@ -53,7 +53,7 @@ pub fn gate25_return(ctx: TcContext) -> i32 {
         }
         Parsed::Smtp(segment) => maps::keep(segment),
         // An ICMP message, or the linear part of the buffer ends too early: the packet may say more.
-        _ => match parse(&Scattered::of_skb(&ctx), &Toward) {
+        cut => match Scattered::of_skb(&ctx, &linear).map_or(cut, |whole| parse(&whole, &Toward)) {
             Parsed::Smtp(segment) => maps::keep(segment),
             Parsed::Icmp(icmp) => return message(&ctx, &icmp),
             Parsed::NotSmtp(family) => return not_smtp(&ctx, family),
@@ -126,7 +126,7 @@ fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
 fn header(ctx: &TcContext, linear: &Linear, segment: &Segment) -> Option<[u8; TO_FLAGS]> {
     let header = match linear.read(segment.transport) {
         Some(header) => Some(header),
-        None => Scattered::of_skb(ctx).read(segment.transport),
+        None => Scattered::of_skb(ctx, linear).and_then(|whole| whole.read(segment.transport)),
     };
     header.filter(|_| segment.transport + TO_FLAGS <= segment.end)
 }
