@@ -30,6 +30,8 @@ pub fn gate25(ctx: XdpContext) -> u32 {
         Parsed::Smtp(segment) => maps::keep(segment),
         // Some drivers leave little or nothing of a frame of several buffers in the first one.
         cut => {
+            // Else LLVM mixes this road with the one that all SMTP takes.
+            core::hint::cold_path();
             let Some(whole) = Whole::of_xdp(&ctx, &linear) else { return other(&linear, &cut) };
             match parse(&whole, &Egress) {
                 Parsed::Smtp(segment) => maps::keep(segment),
