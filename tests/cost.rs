@@ -149,7 +149,7 @@ fn live(gate: BorrowedFd<'_>, dropper: BorrowedFd<'_>, transmitter: BorrowedFd<'
     println!("live frames, in batches of {FRAMES} (beside a program that only drops, or only sends back)");
     let syn = |last| smtp(last, "192.0.2.200", SYN, 0);
     let live = |program, frame: &[u8]| measure_live(program, frame, interface, FRAMES);
-    let (silent, reset, data) = (syn(7)?, syn(200)?, smtp(200, "192.0.2.200", ACK, 1_440)?);
+    let (silent, reset, data) = (syn(7)?, syn(140)?, smtp(140, "192.0.2.200", ACK, 1_440)?);
     row("SMTP SYN, default, drop", None, LIVE_ROUNDS, || live(dropper, &silent), || live(gate, &silent))?;
     row("SMTP SYN, default, reset", None, LIVE_ROUNDS, || live(transmitter, &reset), || live(gate, &reset))?;
     row(
