@@ -3,7 +3,7 @@
 use crate::{namespace::Namespace, xdp_pass::bpf};
 use anyhow::{Context as _, Result, ensure};
 use std::ffi::CString;
-use std::os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _};
+use std::os::{fd::AsRawFd as _, fd::OwnedFd, unix::ffi::OsStrExt as _};
 use std::{path::Path, process::Command};
 
 const BPF_OBJ_GET: libc::c_long = 7;
@@ -43,8 +43,14 @@ pub fn on(namespace: &Namespace, interface: &str) -> Result<Option<Attached>> {
 /// Whether the kernel still has a program of that number.
 #[must_use]
 pub fn exists(program: u32) -> bool {
+    self::program(program).is_ok()
+}
+
+/// The program of that number.
+pub fn program(number: u32) -> Result<OwnedFd> {
     // SAFETY: there is no address in it.
-    unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &ById { program, next: 0, flags: 0 }) }.is_ok()
+    unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &ById { program: number, next: 0, flags: 0 }) }
+        .with_context(|| format!("program {number}"))
 }
 
 /// The head of `union bpf_attr` for `BPF_OBJ_GET`.

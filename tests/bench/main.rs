@@ -1,0 +1,116 @@
+//! `cargo xtask bench`: what Gate25 costs, beside an empty program and beside the alternatives, all in one run.
+//! Contenders take turns; figures are medians, with the least and the greatest of their rounds.
+
+mod classes;
+mod connections;
+mod contenders;
+mod figures;
+mod lookup;
+#[path = "ebpf/src/plan.rs"]
+mod plan;
+mod policies;
+mod report;
+mod rivals;
+mod spray;
+mod throughput;
+mod traffic;
+
+use anyhow::{Result, bail};
+use gate25_tests::lab::Lab;
+use report::Report;
+use rivals::xdp_filter::{Variant, XdpFilter};
+use std::{env, path::PathBuf, process::ExitCode, time::Instant};
+
+/// What was asked for.
+struct Arguments {
+    quick: bool,
+    strict: bool,
+    json: PathBuf,
+    /// Parts, by their names here; empty for all.
+    only: Vec<String>,
+}
+
+impl Arguments {
+    fn read() -> Result<Self> {
+        let mut found =
+            Self { quick: false, strict: false, json: "target/bench.json".into(), only: Vec::new() };
+        let mut words = env::args().skip(1);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--quick" => found.quick = true,
+                "--strict" => found.strict = true,
+                "--json" => found.json = words.next().unwrap_or_default().into(),
+                "--only" => found.only.extend(words.next()),
+                // What cargo adds.
+                "--bench" => {}
+                word => bail!("bench: {word}: no such option"),
+            }
+        }
+        Ok(found)
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == part)
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    let arguments = Arguments::read()?;
+    let start = Instant::now();
+    let mut report = Report::new(arguments.quick)?;
+    parts(&arguments, &mut report)?;
+    report.seconds = start.elapsed().as_secs_f64();
+    report.print();
+    report.write(&arguments.json)?;
+    println!("\n{:.0} s; {}", report.seconds, arguments.json.display());
+    Ok(!arguments.strict || report.promises.iter().all(|promise| promise.holds))
+}
+
+fn parts(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let quick = arguments.quick;
+    let rounds = if quick { 5 } else { 9 };
+    let mut gates = contenders::gates()?;
+    if arguments.wants("classes") {
+        eprintln!("bench: packets by class");
+        let lab = Lab::new()?;
+        classes::install(&lab, &mut gates)?;
+        let mut filters = Vec::new();
+        for (variant, name) in Variant::ALL.into_iter().zip(["filter", "least"]) {
+            lab.edge.ip(&format!("link add {name} up type veth peer name {name}-end\n"))?;
+            match XdpFilter::start(&lab, name, variant) {
+                Ok(filter) => filters.push(filter),
+                Err(error) => report.missing(variant.name(), error),
+            }
+        }
+        classes::run(report, &mut gates, &filters, rounds, if quick { 200_000 } else { 1_000_000 })?;
+        connections::syns(report, &gates, rounds)?;
+        connections::answers(report, &lab, &gates, if quick { 49 } else { 99 })?;
+    }
+    if arguments.wants("prefixes") {
+        let lab = Lab::new()?;
+        let sizes: &[usize] =
+            if quick { &[10, 10_000, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
+        let plan = lookup::Plan { sizes, rounds: 5, repeat: if quick { 50_000 } else { 200_000 } };
+        lookup::run(report, &lab, &mut gates, &plan)?;
+    }
+    if arguments.wants("throughput") {
+        let plan = throughput::Plan {
+            sizes: &[10, 100_000],
+            rounds: 5,
+            frames: if quick { 100_000 } else { 500_000 },
+        };
+        throughput::run(report, &mut gates, &plan)?;
+    }
+    Ok(())
+}
