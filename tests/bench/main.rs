@@ -5,13 +5,16 @@ mod classes;
 mod connections;
 mod contenders;
 mod figures;
+mod loading;
 mod lookup;
+mod memory;
 #[path = "ebpf/src/plan.rs"]
 mod plan;
 mod policies;
 mod report;
 mod rivals;
 mod spray;
+mod storm;
 mod throughput;
 mod traffic;
 
@@ -111,6 +114,20 @@ fn parts(arguments: &Arguments, report: &mut Report) -> Result<()> {
             frames: if quick { 100_000 } else { 500_000 },
         };
         throughput::run(report, &mut gates, &plan)?;
+    }
+    drop(gates);
+    if arguments.wants("loading") {
+        let sizes: &[usize] =
+            if quick { &[10, 100_000, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
+        let most_beside = if quick { 100_000 } else { 1_000_000 };
+        loading::run(report, &loading::Plan { sizes, rounds: 5, most_beside })?;
+    }
+    if arguments.wants("scrape") {
+        let sizes: &[usize] = if quick { &[10, 1_000, 10_000] } else { &[10, 100, 1_000, 10_000, 100_000] };
+        loading::scrapes(report, sizes, 5)?;
+    }
+    if arguments.wants("storm") {
+        storm::run(report, 1_000_000)?;
     }
     Ok(())
 }

@@ -71,13 +71,12 @@ impl Report {
         self.figures.push(Figure { part, what: what.to_owned(), size, contender, unit, spread });
     }
 
-    /// Who cannot take part. Said once.
+    /// Who cannot take part, in a line.
     pub(crate) fn missing(&mut self, who: &str, why: impl std::fmt::Display) {
-        let line = format!("{who}: {why:#}");
+        let why = format!("{why:#}");
+        let line = format!("{who}: {}", why.lines().next().unwrap_or_default());
         eprintln!("bench: missing: {line}");
-        if !self.missing.contains(&line) {
-            self.missing.push(line);
-        }
+        self.missing.push(line);
     }
 
     pub(crate) fn at_most(&mut self, what: impl Into<String>, value: f64, most: f64, unit: &'static str) {

@@ -105,15 +105,20 @@ impl Router {
     /// Sends as planned.
     pub(crate) fn send(&self, spray: &Spray, frame: &[u8], frames: u32) -> Result<Outcome> {
         let before = self.counted()?;
-        let each = self.lab.access().run(|| {
-            alone()?;
-            send_live(spray.program.as_fd(), frame, self.port, frames, BATCH)
-        })?;
-        let took = each.as_secs_f64() * f64::from(frames);
+        let took = self.send_unwatched(spray, frame, frames)? * f64::from(frames);
         let after = self.counted()?;
         let received = (after.0 - before.0) as f64;
         ensure!(received > 0.0, "nothing of {frames} frames arrived");
         Ok(Outcome { rate: received / took, forwarded: (after.1 - before.1) as f64 / received })
+    }
+
+    /// The same, without a look at what comes of it; the seconds that each took.
+    pub(crate) fn send_unwatched(&self, spray: &Spray, frame: &[u8], frames: u32) -> Result<f64> {
+        let each = self.lab.access().run(|| {
+            alone()?;
+            send_live(spray.program.as_fd(), frame, self.port, frames, BATCH)
+        })?;
+        Ok(each.as_secs_f64())
     }
 
     /// Packets that came in so far, and that were forwarded.
@@ -140,7 +145,7 @@ pub(crate) fn generator(spray: &mut Spray, lab: &Lab, kind: Kind, frames: u32) -
 }
 
 /// This thread stays on the last processor.
-pub(crate) fn alone() -> Result<()> {
+fn alone() -> Result<()> {
     let mut one = CpuSet::new();
     let last = std::thread::available_parallelism()?.get() - 1;
     one.set(last)?;

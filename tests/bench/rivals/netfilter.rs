@@ -67,15 +67,12 @@ impl Netfilter {
         };
         let mut text = format!("table {family} gate {{\n");
         let lists = [
-            ("zone", policy.zone.to_owned()),
+            ("zone", format!("elements = {{ {} }}", policy.zone)),
             ("businesses", elements(policy.businesses)),
             ("listed", elements(policy.listed)),
         ];
         for (name, elements) in lists {
-            let _ = writeln!(
-                text,
-                "set {name} {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {elements} }} }}"
-            );
+            let _ = writeln!(text, "set {name} {{ type ipv4_addr; flags interval; auto-merge; {elements} }}");
         }
         let _ = writeln!(
             text,
@@ -87,7 +84,10 @@ impl Netfilter {
 }
 
 fn elements(prefixes: &[Prefix]) -> String {
-    policies::lines(prefixes).trim_end().replace('\n', ",\n")
+    if prefixes.is_empty() {
+        return String::new();
+    }
+    format!("elements = {{ {} }}", policies::lines(prefixes).trim_end().replace('\n', ",\n"))
 }
 
 fn sets(policy: &Policy<'_>) -> String {
