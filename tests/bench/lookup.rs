@@ -1,7 +1,7 @@
 //! What a packet costs with ever more prefixes, by the addresses in it.
 
 use crate::{
-    contenders::{EMPTY, GATE25, Gate, compiled},
+    contenders::{EMPTY, GATE25, Gate, TRIES, compiled},
     figures::{Spread, added, interleaved},
     policies::{self, EVERYONE, Prefix, Role},
     report::Report,
@@ -20,6 +20,8 @@ const UNIT: &str = "ns added";
 
 /// How to measure.
 pub(crate) struct Plan<'a> {
+    /// Of them, whether IPv6.
+    pub(crate) tables: &'a [(Role, bool)],
     pub(crate) sizes: &'a [usize],
     pub(crate) rounds: usize,
     pub(crate) repeat: u32,
@@ -40,17 +42,15 @@ fn name(role: Role, ipv6: bool, keys: Keys) -> String {
 
 pub(crate) fn run(report: &mut Report, lab: &Lab, gates: &mut [Gate], plan: &Plan<'_>) -> Result<()> {
     let mut spray = Spray::load()?;
-    for role in [Role::Destinations, Role::Subscribers] {
-        for ipv6 in [false, true] {
-            for size in plan.sizes {
-                eprintln!("bench: {size} {} {}", if ipv6 { "IPv6" } else { "IPv4" }, role.label());
-                let list = policies::prefixes(*size, ipv6);
-                let file = policies::write(lab.folder(), EVERYONE, &[(role, &list)])?;
-                let tables = compiled(&file)?;
-                gates.iter_mut().try_for_each(|gate| gate.install(&tables))?;
-                for keys in [Keys::Random, Keys::Inside] {
-                    measured(report, &mut spray, gates, plan, (role, ipv6, keys), &list)?;
-                }
+    for (role, ipv6) in plan.tables {
+        for size in plan.sizes {
+            eprintln!("bench: {size} {} {}", if *ipv6 { "IPv6" } else { "IPv4" }, role.label());
+            let list = policies::prefixes(*size, *ipv6);
+            let file = policies::write(lab.folder(), EVERYONE, &[(*role, &list)])?;
+            let tables = compiled(&file)?;
+            gates.iter_mut().try_for_each(|gate| gate.install(&tables))?;
+            for keys in [Keys::Random, Keys::Inside] {
+                measured(report, &mut spray, gates, plan, (*role, *ipv6, keys), &list)?;
             }
         }
     }
@@ -112,32 +112,25 @@ fn measured(
 fn promises(report: &mut Report, plan: &Plan<'_>) {
     let (Some(few), Some(many)) = (plan.sizes.first(), plan.sizes.last()) else { return };
     let (few, many) = (Some(*few as u64), Some(*many as u64));
-    for role in [Role::Destinations, Role::Subscribers] {
-        for (ipv6, keys) in
-            [(false, Keys::Random), (false, Keys::Inside), (true, Keys::Random), (true, Keys::Inside)]
-        {
-            let row = name(role, ipv6, keys);
-            let median = |report: &Report, size, who| report.median(PART, &row, size, who);
-            let (Some(small), Some(large)) = (median(report, few, GATE25), median(report, many, GATE25))
-            else {
-                continue;
-            };
-            if keys == Keys::Random {
-                report.at_most(format!("{row}: a million over ten"), large - small, 200.0, "ns");
-            }
-            let tries = crate::contenders::TRIES;
-            if let (Some(old_small), Some(old)) = (median(report, few, tries), median(report, many, tries)) {
-                if keys == Keys::Random {
-                    report.at_least(
-                        format!("{row}: tries' cost over ours, a million"),
-                        old / large,
-                        5.0,
-                        "times",
-                    );
-                }
-                // Differences of 10 ns are noise on machines like this one.
-                report.at_most(format!("{row}: ours over tries', ten"), small - old_small, 10.0, "ns");
-            }
+    for (role, ipv6) in plan.tables {
+        for keys in [Keys::Random, Keys::Inside] {
+            promised(report, &name(*role, *ipv6, keys), keys, few, many);
         }
+    }
+}
+
+fn promised(report: &mut Report, row: &str, keys: Keys, few: Option<u64>, many: Option<u64>) {
+    let median = |size, who| report.median(PART, row, size, who);
+    let (Some(small), Some(large)) = (median(few, GATE25), median(many, GATE25)) else { return };
+    let tries = (median(few, TRIES), median(many, TRIES));
+    if keys == Keys::Random {
+        report.at_most(format!("{row}: a million over ten"), large - small, 200.0, "ns");
+    }
+    if let (Some(few), Some(many)) = tries {
+        if keys == Keys::Random {
+            report.at_least(format!("{row}: tries' cost over ours, a million"), many / large, 5.0, "times");
+        }
+        // Differences of 10 ns are noise on machines like this one.
+        report.at_most(format!("{row}: ours over tries', ten"), small - few, 10.0, "ns");
     }
 }

@@ -10,6 +10,8 @@ mod lookup;
 mod memory;
 #[path = "ebpf/src/plan.rs"]
 mod plan;
+mod plot;
+mod plots;
 mod policies;
 mod report;
 mod rivals;
@@ -20,8 +22,10 @@ mod traffic;
 
 use anyhow::{Result, bail};
 use gate25_tests::lab::Lab;
+use policies::Role;
 use report::Report;
 use rivals::xdp_filter::{Variant, XdpFilter};
+use spray::programs;
 use std::{env, path::PathBuf, process::ExitCode, time::Instant};
 
 /// What was asked for.
@@ -29,20 +33,28 @@ struct Arguments {
     quick: bool,
     strict: bool,
     json: PathBuf,
+    plots: PathBuf,
     /// Parts, by their names here; empty for all.
     only: Vec<String>,
 }
 
 impl Arguments {
     fn read() -> Result<Self> {
-        let mut found =
-            Self { quick: false, strict: false, json: "target/bench.json".into(), only: Vec::new() };
+        let folder = programs()?.with_file_name("report");
+        let mut found = Self {
+            quick: false,
+            strict: false,
+            json: folder.join("bench.json"),
+            plots: folder,
+            only: Vec::new(),
+        };
         let mut words = env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--quick" => found.quick = true,
                 "--strict" => found.strict = true,
                 "--json" => found.json = words.next().unwrap_or_default().into(),
+                "--plots" => found.plots = words.next().unwrap_or_default().into(),
                 "--only" => found.only.extend(words.next()),
                 // What cargo adds.
                 "--bench" => {}
@@ -76,7 +88,8 @@ fn run() -> Result<bool> {
     report.seconds = start.elapsed().as_secs_f64();
     report.print();
     report.write(&arguments.json)?;
-    println!("\n{:.0} s; {}", report.seconds, arguments.json.display());
+    plots::write(&report, &arguments.plots)?;
+    println!("\n{:.0} s; {}, {}/*.svg", report.seconds, arguments.json.display(), arguments.plots.display());
     Ok(!arguments.strict || report.promises.iter().all(|promise| promise.holds))
 }
 
@@ -104,23 +117,23 @@ fn parts(arguments: &Arguments, report: &mut Report) -> Result<()> {
         let lab = Lab::new()?;
         let sizes: &[usize] =
             if quick { &[10, 10_000, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
-        let plan = lookup::Plan { sizes, rounds: 5, repeat: if quick { 50_000 } else { 200_000 } };
+        let all = [Role::Destinations, Role::Subscribers].map(|role| [(role, false), (role, true)]).concat();
+        // Quickly: each role and each family once.
+        let tables = if quick { &[all[0], all[3]][..] } else { &all };
+        let plan = lookup::Plan { tables, sizes, rounds: 5, repeat: if quick { 50_000 } else { 200_000 } };
         lookup::run(report, &lab, &mut gates, &plan)?;
     }
     if arguments.wants("throughput") {
-        let plan = throughput::Plan {
-            sizes: &[10, 100_000],
-            rounds: 5,
-            frames: if quick { 100_000 } else { 500_000 },
-        };
-        throughput::run(report, &mut gates, &plan)?;
+        let (sizes, frames): (&[usize], _) =
+            if quick { (&[10, 10_000], 50_000) } else { (&[10, 100_000], 200_000) };
+        throughput::run(report, &mut gates, &throughput::Plan { sizes, rounds: 5, frames })?;
     }
     drop(gates);
     if arguments.wants("loading") {
         let sizes: &[usize] =
-            if quick { &[10, 100_000, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
+            if quick { &[10, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
         let most_beside = if quick { 100_000 } else { 1_000_000 };
-        loading::run(report, &loading::Plan { sizes, rounds: 5, most_beside })?;
+        loading::run(report, &loading::Plan { sizes, rounds: if quick { 3 } else { 5 }, most_beside })?;
     }
     if arguments.wants("scrape") {
         let sizes: &[usize] = if quick { &[10, 1_000, 10_000] } else { &[10, 100, 1_000, 10_000, 100_000] };

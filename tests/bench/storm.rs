@@ -58,12 +58,7 @@ pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
 
     let stop = AtomicBool::new(false);
     let (samples, reloaded) = thread::scope(|scope| {
-        let sender = scope.spawn(|| -> Result<()> {
-            while !stop.load(Ordering::Relaxed) {
-                router.send_unwatched(&spray, &frame, 20_000)?;
-            }
-            Ok(())
-        });
+        let sender = scope.spawn(|| router.send_until(&spray, &frame, &stop));
         let sampler = scope.spawn(|| sample(&router, &stop));
         let reload = || -> Result<(Instant, Instant)> {
             thread::sleep(BESIDE);

@@ -20,7 +20,7 @@ use gate25_tests::{
 use std::os::fd::{AsFd as _, OwnedFd};
 
 pub(crate) const PART: &str = "throughput";
-const MPPS: &str = "Mpps";
+pub(crate) const MPPS: &str = "Mpps";
 const GENERATOR: &str = "generator";
 const NOTHING: &str = "no program";
 

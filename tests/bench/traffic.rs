@@ -13,7 +13,13 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
-use std::{fs, net::IpAddr, os::fd::AsFd as _, process::Command};
+use std::{
+    fs,
+    net::IpAddr,
+    os::fd::AsFd as _,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Frames at a time, as a NIC's driver takes them.
 const BATCH: u32 = 64;
@@ -105,20 +111,26 @@ impl Router {
     /// Sends as planned.
     pub(crate) fn send(&self, spray: &Spray, frame: &[u8], frames: u32) -> Result<Outcome> {
         let before = self.counted()?;
-        let took = self.send_unwatched(spray, frame, frames)? * f64::from(frames);
+        let each = self.lab.access().run(|| {
+            alone()?;
+            send_live(spray.program.as_fd(), frame, self.port, frames, BATCH)
+        })?;
+        let took = each.as_secs_f64() * f64::from(frames);
         let after = self.counted()?;
         let received = (after.0 - before.0) as f64;
         ensure!(received > 0.0, "nothing of {frames} frames arrived");
         Ok(Outcome { rate: received / took, forwarded: (after.1 - before.1) as f64 / received })
     }
 
-    /// The same, without a look at what comes of it; the seconds that each took.
-    pub(crate) fn send_unwatched(&self, spray: &Spray, frame: &[u8], frames: u32) -> Result<f64> {
-        let each = self.lab.access().run(|| {
+    /// Sends without a pause, until told to stop.
+    pub(crate) fn send_until(&self, spray: &Spray, frame: &[u8], stop: &AtomicBool) -> Result<()> {
+        self.lab.access().run(|| {
             alone()?;
-            send_live(spray.program.as_fd(), frame, self.port, frames, BATCH)
-        })?;
-        Ok(each.as_secs_f64())
+            while !stop.load(Ordering::Relaxed) {
+                send_live(spray.program.as_fd(), frame, self.port, 10_000, BATCH)?;
+            }
+            Ok(())
+        })
     }
 
     /// Packets that came in so far, and that were forwarded.
