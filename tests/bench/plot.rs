@@ -25,7 +25,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0x8c, 0x8c, 0x8c),
     RGBColor(0x56, 0xb4, 0xe9),
 ];
-const WIDTH: u32 = 760;
+const WIDTH: i32 = 760;
 const FONT: &str = "sans-serif";
 
 /// A line: its name, and its points.
@@ -74,7 +74,7 @@ pub(crate) fn lines(path: &Path, title: &str, (x, y): (&str, &str), lines: &[Lin
             .axis_desc_style((FONT, 13).into_font().color(&INK))
             .x_labels(6)
             .y_labels(8)
-            .x_label_formatter(&|value| crate::report::grouped(value.round() as u64))
+            .x_label_formatter(&|value| crate::report::grouped(format!("{value:.0}")))
             .y_label_formatter(&|value| crate::report::short(*value))
             .x_desc(x)
             .y_desc(y)
@@ -108,11 +108,11 @@ pub(crate) fn lines(path: &Path, title: &str, (x, y): (&str, &str), lines: &[Lin
 pub(crate) fn bars(path: &Path, title: &str, unit: &str, names: &[&str], groups: &[Bars]) -> Result<()> {
     const LEFT: i32 = 210;
     const BAR: i32 = 15;
-    let count = |bars: &Bars| bars.values.iter().flatten().count() as i32;
+    let count = |bars: &Bars| (bars.values.iter().flatten().count() as u32).cast_signed();
     let most =
         groups.iter().flat_map(|bars| &bars.values).flatten().fold(0.0_f64, |most, value| most.max(*value));
     let height = 76 + groups.iter().map(|bars| BAR * count(bars) + 18).sum::<i32>();
-    draw(path, height as u32, |area| {
+    draw(path, height, |area| {
         let text = |words: &str, size: i32, at: (i32, i32), side: HPos| {
             let style = (FONT, size).into_font().color(&INK).pos(Pos::new(side, VPos::Center));
             area.draw_text(words, &style, at).map_err(failed)
@@ -123,14 +123,14 @@ pub(crate) fn bars(path: &Path, title: &str, unit: &str, names: &[&str], groups:
             let colour = COLOURS[number % COLOURS.len()].filled();
             area.draw(&Rectangle::new([(x, 40), (x + 11, 51)], colour)).map_err(failed)?;
             text(name, 13, (x + 16, 46), HPos::Left)?;
-            x += 34 + 7 * name.len() as i32;
+            x += 34 + 7 * (name.len() as u32).cast_signed();
         }
         let mut y = 66;
         for group in groups {
             text(&group.what, 13, (LEFT - 8, y + BAR * count(group) / 2), HPos::Right)?;
             for (number, value) in group.values.iter().enumerate() {
                 let Some(value) = value else { continue };
-                let length = (f64::from(WIDTH as i32 - LEFT - 90) * value.max(0.0) / most) as i32;
+                let length = (f64::from(WIDTH - LEFT - 90) * value.max(0.0) / most) as i32;
                 let corners = [(LEFT, y), (LEFT + length.max(1), y + BAR - 2)];
                 let colour = COLOURS[number % COLOURS.len()].filled();
                 area.draw(&Rectangle::new(corners, colour)).map_err(failed)?;
@@ -144,10 +144,11 @@ pub(crate) fn bars(path: &Path, title: &str, unit: &str, names: &[&str], groups:
     })
 }
 
-fn draw(path: &Path, height: u32, work: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<()> {
+fn draw(path: &Path, height: i32, work: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<()> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (WIDTH.cast_unsigned(), height.cast_unsigned()))
+            .into_drawing_area();
         area.fill(&PAPER).map_err(failed)?;
         work(&area)?;
         area.present().map_err(failed)?;

@@ -203,7 +203,7 @@ pub(crate) fn short(value: f64) -> String {
 }
 
 /// Thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: impl ToString) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

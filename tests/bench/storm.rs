@@ -59,7 +59,7 @@ pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
     let stop = AtomicBool::new(false);
     let (samples, reloaded) = thread::scope(|scope| {
         let sender = scope.spawn(|| router.send_until(&spray, &frame, &stop));
-        let sampler = scope.spawn(|| sample(&router, &stop));
+        let watch = scope.spawn(|| sample(&router, &stop));
         let reload = || -> Result<(Instant, Instant)> {
             thread::sleep(BESIDE);
             let start = Instant::now();
@@ -74,10 +74,10 @@ pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
         };
         let reloaded = reload();
         stop.store(true, Ordering::Relaxed);
-        let joined = (sender.join(), sampler.join());
-        let (Ok(sent), Ok(samples)) = joined else { anyhow::bail!("a thread panicked") };
+        let joined = (sender.join(), watch.join());
+        let (Ok(sent), Ok(seen)) = joined else { anyhow::bail!("a thread panicked") };
         sent?;
-        Ok((samples?, reloaded?))
+        Ok((seen?, reloaded?))
     })?;
     let after = complaints()?;
     told(report, size, &samples, reloaded);
