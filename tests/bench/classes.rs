@@ -1,7 +1,7 @@
 //! What a packet costs over an empty program, by its class.
 
 use crate::{
-    contenders::{EMPTY, GATE25, Gate, compiled},
+    contenders::{self, EMPTY, GATE25, Gate, compiled},
     figures::{Spread, added, interleaved},
     report::Report,
     rivals::xdp_filter::{Variant, XdpFilter},
@@ -49,7 +49,7 @@ pub(crate) fn install(lab: &Lab, gates: &mut [Gate]) -> Result<()> {
     let file = lab.folder().join("classes.yaml");
     fs::write(&file, POLICY)?;
     let tables = compiled(&file)?;
-    gates.iter_mut().try_for_each(|gate| gate.install(&tables))
+    contenders::install(gates, &tables)
 }
 
 /// A class of packets, its frame, and the most that it may cost over the empty program, where that is promised.
@@ -79,8 +79,7 @@ pub(crate) fn run(
         measured(report, PART, &class, &programs[..able], rounds, repeat)?;
     }
     let empty = load_classifier()?;
-    let toward = gates.iter_mut().find(|gate| gate.name == GATE25).map(Gate::classifier).transpose()?;
-    if let Some(toward) = toward {
+    if let Some(toward) = gates[0].classifier()? {
         // The return program may be on the interface or not; this is what it costs where it is.
         let programs = [(EMPTY, empty.as_fd()), (GATE25, toward.as_fd())];
         for class in toward_classes()? {

@@ -33,6 +33,8 @@ struct Run(Kind, Sender, &'static str);
 #[derive(Clone, Copy)]
 enum Kind {
     Empty,
+    /// Not SYNs, but later packets of such connections.
+    Later,
     /// Each twice: the second is a retransmission, and that is measured.
     Again,
     New,
@@ -46,6 +48,12 @@ pub(crate) fn syns(report: &mut Report, gates: &[Gate], rounds: usize) -> Result
     let again = Run(Kind::Again, one, default);
     let rows = [
         ("retransmitted, over empty", Run(Kind::Empty, one, default), again, None),
+        (
+            "blocked, over later packets",
+            Run(Kind::Later, one, default),
+            Run(Kind::New, one, default),
+            Some(150.0),
+        ),
         ("blocked, over retransmitted", again, Run(Kind::New, one, default), Some(150.0)),
         (
             "blocked, each of someone new, over retransmitted",
@@ -85,7 +93,8 @@ fn once(
 ) -> Result<f64> {
     let mut frame = |number| {
         *sequence += 1;
-        let tcp = Tcp { sequence: *sequence, ..Tcp::syn(40_000, 25) };
+        let flags = if matches!(kind, Kind::Later) { ACK } else { SYN };
+        let tcp = Tcp { sequence: *sequence, ..Tcp::new(40_000, 25, flags) };
         Ok(Link::new().carry(packet(from(number).into(), remote.parse()?, &tcp)))
     };
     let frames = (0..SYNS).map(&mut frame).collect::<Result<Vec<_>>>()?;
@@ -95,7 +104,7 @@ fn once(
             measure_each(gate, &frames)?;
             measure_each(gate, &frames)?
         }
-        Kind::New => measure_each(gate, &frames)?,
+        Kind::New | Kind::Later => measure_each(gate, &frames)?,
     };
     Ok(took.as_secs_f64() * 1e9)
 }

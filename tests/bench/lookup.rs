@@ -1,7 +1,7 @@
 //! What a packet costs with ever more prefixes, by the addresses in it.
 
 use crate::{
-    contenders::{EMPTY, GATE25, Gate, TRIES, compiled},
+    contenders::{EMPTY, GATE25, Gate, TRIES, compiled, install},
     figures::{Spread, added, interleaved},
     policies::{self, EVERYONE, Prefix, Role},
     report::Report,
@@ -48,7 +48,7 @@ pub(crate) fn run(report: &mut Report, lab: &Lab, gates: &mut [Gate], plan: &Pla
             let list = policies::prefixes(*size, *ipv6);
             let file = policies::write(lab.folder(), EVERYONE, &[(*role, &list)])?;
             let tables = compiled(&file)?;
-            gates.iter_mut().try_for_each(|gate| gate.install(&tables))?;
+            install(gates, &tables)?;
             for keys in [Keys::Random, Keys::Inside] {
                 measured(report, &mut spray, gates, plan, (*role, *ipv6, keys), &list)?;
             }

@@ -21,7 +21,7 @@ mod throughput;
 mod traffic;
 
 use anyhow::{Result, bail};
-use gate25_tests::lab::Lab;
+use gate25_tests::{lab::Lab, workspace};
 use policies::Role;
 use report::Report;
 use rivals::xdp_filter::{Variant, XdpFilter};
@@ -53,8 +53,8 @@ impl Arguments {
             match word.as_str() {
                 "--quick" => found.quick = true,
                 "--strict" => found.strict = true,
-                "--json" => found.json = words.next().unwrap_or_default().into(),
-                "--plots" => found.plots = words.next().unwrap_or_default().into(),
+                "--json" => found.json = workspace().join(words.next().unwrap_or_default()),
+                "--plots" => found.plots = workspace().join(words.next().unwrap_or_default()),
                 "--only" => found.only.extend(words.next()),
                 // What cargo adds.
                 "--bench" => {}
@@ -95,8 +95,8 @@ fn run() -> Result<bool> {
 
 fn parts(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let quick = arguments.quick;
-    let rounds = if quick { 5 } else { 9 };
-    let mut gates = contenders::gates()?;
+    let rounds = if quick { 5 } else { 7 };
+    let mut gates = contenders::gates(report)?;
     if arguments.wants("classes") {
         eprintln!("bench: packets by class");
         let lab = Lab::new()?;
@@ -109,7 +109,7 @@ fn parts(arguments: &Arguments, report: &mut Report) -> Result<()> {
                 Err(error) => report.missing(variant.name(), error),
             }
         }
-        classes::run(report, &mut gates, &filters, rounds, if quick { 200_000 } else { 1_000_000 })?;
+        classes::run(report, &mut gates, &filters, rounds, if quick { 200_000 } else { 500_000 })?;
         connections::syns(report, &gates, rounds)?;
         connections::answers(report, &lab, &gates, if quick { 49 } else { 99 })?;
     }

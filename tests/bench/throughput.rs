@@ -1,7 +1,7 @@
 //! Packets a second that are dropped and passed, by live frames through an interface.
 
 use crate::{
-    contenders::{EMPTY, GATE25, Gate, TRIES, compiled},
+    contenders::{EMPTY, GATE25, Gate, TRIES, compiled, install},
     figures::{Spread, interleaved},
     policies::{self, Role},
     report::Report,
@@ -126,8 +126,8 @@ fn stages(
     let folder = stages[0].1.router.lab.folder();
     let lists = [(Role::Subscribers, policy.businesses), (Role::Destinations, policy.listed)];
     let tables = compiled(&policies::write(folder, &format!("[\"{}\"]", policy.zone), &lists)?)?;
+    install(gates, &tables)?;
     for gate in gates {
-        gate.install(&tables)?;
         stages.push((None, Stage::gate(gate)?));
     }
     let filters = Variant::ALL.map(|variant| (variant.name(), Stage::filter(variant)));
