@@ -27,11 +27,7 @@ enum Verb {
     /// Watch the gate work: a lab of network namespaces, real SMTP, a reload half-way
     Demo,
     /// Measure what packets cost, beside an empty program and beside the alternatives, all in one run (ten minutes)
-    Bench {
-        /// `--quick` (two minutes), `--strict` (fail where a promise is not kept), `--json FILE`, `--plots FOLDER`, `--only PART`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Bench(bench::Arguments),
     /// Formatting, clippy, the build, all tests, the documentation
     Test,
 }
@@ -40,7 +36,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Setup => setup::run(setup::For::Tests),
         Verb::Demo => demo::run(),
-        Verb::Bench { arguments } => bench::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Test => test::run(),
     };
     match result {

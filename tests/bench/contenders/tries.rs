@@ -45,7 +45,9 @@ impl Tries {
         let program = program.fd()?.try_clone()?;
         let mut tries = Self(ebpf);
         // Empty ones, for now; and so it is known whether they fit.
-        tries.install(&Tables::default())?;
+        tries
+            .install(&Tables::default())
+            .context("the object has none (built without the feature `tries`)")?;
         Ok((tries, program))
     }
 
