@@ -2,20 +2,22 @@
 
 use crate::{
     classes::smtp,
-    contenders::Gate,
+    contenders::{GATE25, Gate},
     figures::{Spread, added, interleaved},
     report::Report,
+    spray::{Side, Spray},
 };
 use anyhow::Result;
 use gate25_tests::{
     lab::Lab,
     packet::{ACK, Link, SYN, Tcp, packet},
-    testrun::{measure_each, measure_live},
+    testrun::{measure, measure_each, measure_live},
     xdp_pass::{DROP, PASS, TX, attach_code, load},
 };
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 const NEW: &str = "new connections";
+const SYNS_IN_A_ROW: &str = "new SYNs";
 const ANSWERS: &str = "answers, live frames";
 const UNIT: &str = "ns added";
 /// SYNs in a row, none like another.
@@ -33,8 +35,6 @@ struct Run(Kind, Sender, &'static str);
 #[derive(Clone, Copy)]
 enum Kind {
     Empty,
-    /// Not SYNs, but later packets of such connections.
-    Later,
     /// Each twice: the second is a retransmission, and that is measured.
     Again,
     New,
@@ -48,12 +48,6 @@ pub(crate) fn syns(report: &mut Report, gates: &[Gate], rounds: usize) -> Result
     let again = Run(Kind::Again, one, default);
     let rows = [
         ("retransmitted, over empty", Run(Kind::Empty, one, default), again, None),
-        (
-            "blocked, over later packets",
-            Run(Kind::Later, one, default),
-            Run(Kind::New, one, default),
-            Some(150.0),
-        ),
         ("blocked, over retransmitted", again, Run(Kind::New, one, default), Some(150.0)),
         (
             "blocked, each of someone new, over retransmitted",
@@ -78,7 +72,7 @@ pub(crate) fn syns(report: &mut Report, gates: &[Gate], rounds: usize) -> Result
                 interleaved(rounds, 2, |number| once([beside, run][number], programs, &mut sequence))?;
             let spread = Spread::of(added(&values[1], &values[0]));
             report.add(NEW, (name, None), gate.name, UNIT, spread);
-            if let (Some(bound), true) = (bound, gate.name == crate::contenders::GATE25) {
+            if let (Some(bound), true) = (bound, gate.name == GATE25) {
                 report.at_most(format!("new connection: {name}"), spread.median, bound, "ns");
             }
         }
@@ -93,8 +87,7 @@ fn once(
 ) -> Result<f64> {
     let mut frame = |number| {
         *sequence += 1;
-        let flags = if matches!(kind, Kind::Later) { ACK } else { SYN };
-        let tcp = Tcp { sequence: *sequence, ..Tcp::new(40_000, 25, flags) };
+        let tcp = Tcp { sequence: *sequence, ..Tcp::syn(40_000, 25) };
         Ok(Link::new().carry(packet(from(number).into(), remote.parse()?, &tcp)))
     };
     let frames = (0..SYNS).map(&mut frame).collect::<Result<Vec<_>>>()?;
@@ -104,9 +97,38 @@ fn once(
             measure_each(gate, &frames)?;
             measure_each(gate, &frames)?
         }
-        Kind::New | Kind::Later => measure_each(gate, &frames)?,
+        Kind::New => measure_each(gate, &frames)?,
     };
     Ok(took.as_secs_f64() * 1e9)
+}
+
+/// The same SYNs one right behind the other, beside other packets to the same places: `spray` makes each frame anew.
+pub(crate) fn row_of_syns(report: &mut Report, gates: &[Gate], rounds: usize, repeat: u32) -> Result<()> {
+    let mut spray = Spray::load()?;
+    let to = Side::Random("192.0.2.128".parse()?, "0.0.0.127".parse()?);
+    let rows = [
+        ("of one subscriber, over later packets", Side::Fixed("203.0.113.7".parse()?), Some(150.0)),
+        (
+            "of 65,536 in turn, over later packets",
+            Side::Random("10.1.0.0".parse()?, "0.0.255.255".parse()?),
+            None,
+        ),
+    ];
+    for (name, from, bound) in rows {
+        for gate in gates {
+            spray.test(&gate.program)?;
+            let values = interleaved(rounds, 2, |number| {
+                let frame = spray.plan((from, to), &Tcp::new(40_000, 25, [ACK, SYN][number]), true, 0)?;
+                Ok(measure(spray.program.as_fd(), &frame, repeat)?.as_secs_f64() * 1e9)
+            })?;
+            let spread = Spread::of(added(&values[1], &values[0]));
+            report.add(SYNS_IN_A_ROW, (name, None), gate.name, UNIT, spread);
+            if let (Some(bound), true) = (bound, gate.name == GATE25) {
+                report.at_most(format!("{SYNS_IN_A_ROW}: {name}"), spread.median, bound, "ns");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Answers change the frame, so each run needs a new one; beside a program that only drops, or only sends back.

@@ -89,7 +89,7 @@ fn measured(
         Role::Subscribers => (varied, Side::Fixed(other)),
         Role::Destinations => (Side::Fixed(one), varied),
     };
-    let frame = spray.plan(source, remote, &Tcp::new(40_000, 25, ACK), 0)?;
+    let frame = spray.plan((source, remote), &Tcp::new(40_000, 25, ACK), false, 0)?;
     let empty = spray.empty()?;
     let mut programs = vec![&empty];
     programs.extend(gates.iter().map(|gate| &gate.program));

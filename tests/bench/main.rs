@@ -133,6 +133,7 @@ fn classes(report: &mut Report, gates: &mut [Gate], quick: bool) -> Result<()> {
         }
     }
     classes::run(report, gates, &filters, rounds, if quick { 200_000 } else { 500_000 })?;
+    connections::row_of_syns(report, gates, rounds, if quick { 100_000 } else { 500_000 })?;
     connections::syns(report, gates, rounds)?;
     connections::answers(report, &lab, gates, if quick { 49 } else { 99 })
 }

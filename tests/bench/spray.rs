@@ -79,9 +79,15 @@ impl Spray {
         Ok(tested.set(0, program, 0)?)
     }
 
-    /// How frames are made from now on; gives one. With a code of 0 the program under test comes behind it; with another,
-    /// frames are made whole, and that is returned.
-    pub(crate) fn plan(&mut self, source: Side, remote: Side, tcp: &Tcp, code: u8) -> Result<Vec<u8>> {
+    /// How frames are made from now on; gives one. Each has new addresses, or is made whole, of a connection of its own, as
+    /// live ones must be. With a code of 0 the program under test comes behind that; another is returned.
+    pub(crate) fn plan(
+        &mut self,
+        (source, remote): (Side, Side),
+        tcp: &Tcp,
+        whole: bool,
+        code: u8,
+    ) -> Result<Vec<u8>> {
         let addresses = [source, remote].map(|side| match side {
             Side::Fixed(address) | Side::Random(address, _) | Side::Pool(address) => address,
         });
@@ -96,7 +102,7 @@ impl Spray {
             *word = u64::from_ne_bytes(octets.try_into()?);
         }
         let plan = Plan {
-            whole: u64::from(code != 0),
+            whole: whole.into(),
             frame: words,
             ipv6: u64::from(addresses[0].is_ipv6()),
             sum,

@@ -67,7 +67,7 @@ impl Kind {
         // See `policies::upper_halves`: the lists are near and none is met. Destinations are in 16.0.0.0/4.
         let sources = Side::Random(address("10.0.0.0")?, address("0.255.255.127")?);
         let remotes = Side::Random(address("16.0.0.0")?, address("15.255.255.127")?);
-        spray.plan(sources, remotes, &self.tcp(), code)
+        spray.plan((sources, remotes), &self.tcp(), true, code)
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Field {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Plan {
-    /// Frames are written from the beginning, as live ones must be; else only their addresses.
+    /// Frames are written from the beginning, each of another connection; else only their addresses.
     pub(crate) whole: u64,
     /// Headers of Ethernet, IP and TCP, without tags and options.
     pub(crate) frame: [u64; FRAME / 8],
