@@ -2,6 +2,7 @@
 //! size asserted; a change of any of them changes [`ABI_VERSION`].
 
 use crate::verdict::{Action, Decision, Direction, Mode, Reason, ReturnPath, Verdict};
+use bytemuck::{Pod, Zeroable};
 
 mod attempt;
 mod counts;
@@ -15,7 +16,7 @@ pub use counts::{Count, OUTCOMES, Passed, RuleCount, ZoneCounts, outcome};
 pub use flow::{FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, PORT_WORDS, Target};
 
 /// Version of all layouts below. Pinned maps of another version are never touched.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Zone slots of the counters; slot 0 is [`NO_ZONE`].
 pub const ZONE_SLOTS: u32 = 1024;
@@ -38,7 +39,7 @@ pub const ANY_IPV6: u32 = 1;
 pub const FIRST_LISTED: u32 = 2;
 
 /// What the most specific source prefix says of a subscriber.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 #[repr(C)]
 pub struct Subscriber {
     /// Slot of the zone.
@@ -85,7 +86,7 @@ impl Subscriber {
 }
 
 /// Where a [`Cell`] lies: a class or scope of subscribers, and a class of destinations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
 #[repr(C)]
 pub struct CellKey {
     /// [`Subscriber::class`] or [`Subscriber::scope`].
@@ -95,7 +96,7 @@ pub struct CellKey {
 }
 
 /// Which rules bear on one class of subscribers and one of destinations; overlaps and dates are resolved already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct Cell {
     /// The block that holds, or [`NO_RULE`]; likewise below.
@@ -234,17 +235,11 @@ const _: () = {
 mod pod {
     //! aya's word for "any bit pattern, no padding": each type above has only integers and no hole.
     use super::{
-        Active, Cell, CellKey, Event, Flow, FlowKey, Gateway, LimitKey, Passed, RuleCount, Subscriber,
-        SubscriberKey, Suspect, Target, Thresholds, Trace, ZoneCounts,
+        Active, Event, Flow, FlowKey, Gateway, LimitKey, Passed, RuleCount, SubscriberKey, Suspect, Target,
+        Thresholds, Trace, ZoneCounts,
     };
 
     // SAFETY: repr(C), integers only, no padding (sizes asserted above).
-    unsafe impl aya::Pod for Subscriber {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for CellKey {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for Cell {}
-    // SAFETY: as above.
     unsafe impl aya::Pod for ZoneCounts {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Passed {}

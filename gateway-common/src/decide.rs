@@ -61,8 +61,9 @@ pub fn decide<L: Lookup>(parsed: &Parsed, direction: Direction, tables: &L) -> V
     }
 }
 
+/// [`decide`] on a segment.
 #[inline(always)]
-fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> Verdict {
+pub fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> Verdict {
     let Some(subscriber) = tables.subscriber(segment.subscriber) else {
         let Settings { block_unmanaged, enforce_unmanaged, .. } = tables.settings(direction);
         // The word of an interface is about its sources.

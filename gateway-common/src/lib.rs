@@ -15,6 +15,7 @@
 //! - [`flow`]: the life of a redirected connection
 //! - [`limit`]: new connections a minute
 //! - [`suspect`]: subscribers whose connections are blocked
+//! - [`table`]: a generation of tables, and how it is looked up
 //! - [`verdict`]: the closed enums everything above speaks in
 #![no_std]
 #![allow(clippy::inline_always, reason = "in the kernel a call costs more than most of these bodies")]
@@ -29,4 +30,5 @@ pub mod frame;
 pub mod limit;
 pub mod parse;
 pub mod suspect;
+pub mod table;
 pub mod verdict;

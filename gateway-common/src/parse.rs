@@ -14,16 +14,16 @@ pub use found::{Egress, Icmp, Parsed, Return, Road, Segment};
 /// SMTP's port, RFC 5321 section 4.5.4.2.
 pub const SMTP: u16 = 25;
 
-/// 802.1Q, 802.1ad and the older `QinQ` `EtherType`.
-const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// 802.1Q, 802.1ad and the older `QinQ` `EtherType`; like those below, as it lies in a frame.
+const TAGS: [u16; 3] = [0x8100_u16.to_be(), 0x88a8_u16.to_be(), 0x9100_u16.to_be()];
 const MAX_TAGS: usize = 4;
 /// The longest link header that is read: Ethernet, tags, `PPPoE` with a PPP protocol of two octets. What lies behind so
 /// many octets has no part in finding the network header.
 pub const LINK_HEADERS: usize = 14 + 4 * MAX_TAGS + 8;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+const IPV4: u16 = 0x0800_u16.to_be();
+const IPV6: u16 = 0x86dd_u16.to_be();
 /// `PPPoE` session stage, RFC 2516 section 6.
-const PPPOE: u16 = 0x8864;
+const PPPOE: u16 = 0x8864_u16.to_be();
 /// PPP protocol numbers, RFC 1332 and RFC 5072.
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
@@ -58,17 +58,18 @@ pub const OPEN: usize = 0x1_ffff;
 #[inline(always)]
 pub fn parse<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R) -> Parsed {
     let Some(field) = frame.read(12) else { return Parsed::NotSmtp(Family::Other) };
-    let mut ethertype = u16::from_be_bytes(field);
+    let mut ethertype = u16::from_ne_bytes(field);
     let mut at = 14;
-    for _ in 0..MAX_TAGS {
-        if !TAGS.contains(&ethertype) {
-            break;
+    // Most frames have no tags, and are spared the comparisons.
+    if ethertype != IPV4 && ethertype != IPV6 {
+        for _ in 0..MAX_TAGS {
+            if !TAGS.contains(&ethertype) {
+                break;
+            }
+            let Some(field) = frame.read(at + 2) else { return Parsed::NotSmtp(Family::Other) };
+            ethertype = u16::from_ne_bytes(field);
+            at += 4;
         }
-        let Some(field) = frame.read(at + 2) else { return Parsed::NotSmtp(Family::Other) };
-        ethertype = u16::from_be_bytes(field);
-        at += 4;
-    }
-    if at != 14 {
         at = frame.forget(at as u64, 0x1f) as usize;
     }
     match ethertype {
@@ -84,6 +85,28 @@ pub fn parse<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R) -> Parsed {
 #[inline(always)]
 const fn unreadable(family: Family) -> Parsed {
     Parsed::Malformed { family, subscriber: Address::ipv6([0; 8], [0; 8]), known: false }
+}
+
+/// Malformed, perhaps behind the subscriber's address.
+#[inline(always)]
+fn malformed<B: Bytes + ?Sized, R: Road>(frame: &B, at: usize, family: Family) -> Parsed {
+    match address(frame, at, family, R::DIRECTION) {
+        Some(subscriber) => Parsed::Malformed { family, subscriber, known: true },
+        None => unreadable(family),
+    }
+}
+
+/// An address of the IP header at `at`: the sender's, where `whose` is [`Direction::Egress`], or else the receiver's. It is
+/// read where it is wanted, for most packets are of no interest.
+#[inline(always)]
+fn address<B: Bytes + ?Sized>(frame: &B, at: usize, family: Family, whose: Direction) -> Option<Address> {
+    let sender = matches!(whose, Direction::Egress);
+    if matches!(family, Family::Ipv4) {
+        frame.read(at + if sender { 12 } else { 16 }).map(Address::ipv4)
+    } else {
+        let at = at + if sender { 8 } else { 24 };
+        Some(Address::ipv6(frame.read(at)?, frame.read(at + 8)?))
+    }
 }
 
 /// RFC 2516 section 4: six octets, then the PPP protocol, in one octet where its lowest bit is set (RFC 1661 section 2).
@@ -110,41 +133,24 @@ fn pppoe<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, header: usize) -> Pars
 fn ipv4<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize) -> Parsed {
     let not_smtp = Parsed::NotSmtp(Family::Ipv4);
     let Some(header) = frame.read::<20>(at) else { return ipv4_cut::<B, R>(frame, at) };
-    let source = Address::ipv4([header[12], header[13], header[14], header[15]]);
-    let destination = Address::ipv4([header[16], header[17], header[18], header[19]]);
-    let (subscriber, remote) = match R::DIRECTION {
-        Direction::Egress => (source, destination),
-        Direction::Return => (destination, source),
-    };
-    let malformed = Parsed::Malformed { family: Family::Ipv4, subscriber, known: true };
     if header[0] >> 4 != 4 {
-        return malformed;
+        return malformed::<B, R>(frame, at, Family::Ipv4);
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     let header_length = usize::from(header[0] & 0xf) * 4;
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let end = if length == 0 { OPEN } else { at + length };
+    let (transport, end) = (at + header_length, if length == 0 { OPEN } else { at + length });
     if is_icmp::<R>(header[9], ICMP) && fragment.trailing_zeros() >= 14 {
-        return Parsed::Icmp(Icmp { network: at, transport: at + header_length, end, is_ipv6: false });
+        return Parsed::Icmp(Icmp { network: at, transport, end, is_ipv6: false });
     }
     if header[9] != TCP || fragment & 0x1fff != 0 {
         return not_smtp;
     }
-    if header_length < 20 || (length != 0 && length < header_length) {
-        return malformed;
+    if header_length < 20 {
+        return malformed::<B, R>(frame, at, Family::Ipv4);
     }
-    let segment = Segment {
-        subscriber,
-        remote,
-        subscriber_port: 0,
-        remote_port: 0,
-        pppoe,
-        network: at,
-        transport: at + header_length,
-        end,
-        fragment: fragment & 0x2000 != 0,
-    };
-    tcp(frame, road, segment, Family::Ipv4).unwrap_or(malformed)
+    let fragment = fragment & 0x2000 != 0;
+    tcp(frame, road, Place { pppoe, network: at, transport, end, fragment }, Family::Ipv4)
 }
 
 /// The frame ends inside the IPv4 header: what is left of it may still tell that this is not TCP.
@@ -156,85 +162,54 @@ fn ipv4_cut<B: Bytes + ?Sized, R: Road>(frame: &B, at: usize) -> Parsed {
     if right_version && (later_fragment || other_protocol) {
         return Parsed::NotSmtp(Family::Ipv4);
     }
-    let subscriber = if matches!(R::DIRECTION, Direction::Egress) { at + 12 } else { at + 16 };
-    match frame.read(subscriber) {
-        Some(octets) => {
-            Parsed::Malformed { family: Family::Ipv4, subscriber: Address::ipv4(octets), known: true }
-        }
-        None => unreadable(Family::Ipv4),
-    }
+    malformed::<B, R>(frame, at, Family::Ipv4)
 }
 
 /// RFC 8200 sections 3 and 4.
 #[inline(always)]
 fn ipv6<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, at: usize, pppoe: usize) -> Parsed {
     let not_smtp = Parsed::NotSmtp(Family::Ipv6);
-    let Some([first, _, _, _, high, low, next, _]) = frame.read::<8>(at) else {
-        return ipv6_cut::<B, R>(frame, at);
-    };
-    let (near, far) = match R::DIRECTION {
-        Direction::Egress => (at + 8, at + 24),
-        Direction::Return => (at + 24, at + 8),
-    };
-    let (Some(subscriber), Some(remote)) = (address(frame, near), address(frame, far)) else {
-        return ipv6_cut::<B, R>(frame, at);
-    };
-    let malformed = Parsed::Malformed { family: Family::Ipv6, subscriber, known: true };
-    if first >> 4 != 6 {
-        return malformed;
+    let Some(header) = frame.read::<40>(at) else { return ipv6_cut::<B, R>(frame, at) };
+    if header[0] >> 4 != 6 {
+        return malformed::<B, R>(frame, at, Family::Ipv6);
     }
-    let length = usize::from(u16::from_be_bytes([high, low]));
-    let mut segment = Segment {
-        subscriber,
-        remote,
-        subscriber_port: 0,
-        remote_port: 0,
-        pppoe,
-        network: at,
-        transport: at + 40,
-        end: if length == 0 { OPEN } else { at + 40 + length },
-        fragment: false,
-    };
-    let mut next = next;
+    let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let end = if length == 0 { OPEN } else { at + 40 + length };
+    let mut place = Place { pppoe, network: at, transport: at + 40, end, fragment: false };
+    let mut next = header[6];
     for _ in 0..MAX_EXTENSIONS {
-        if next == TCP {
-            return tcp(frame, road, segment, Family::Ipv6).unwrap_or(malformed);
+        if next == TCP || !is_extension(next) {
+            break;
         }
-        if is_icmp::<R>(next, ICMPV6) && !segment.fragment {
-            return Parsed::Icmp(Icmp {
-                network: at,
-                transport: segment.transport,
-                end: segment.end,
-                is_ipv6: true,
-            });
+        let here = place.transport;
+        if here + 4 > place.end {
+            return malformed::<B, R>(frame, at, Family::Ipv6);
         }
-        if !is_extension(next) {
-            return not_smtp;
-        }
-        let here = segment.transport;
-        if here + 4 > segment.end {
-            return malformed;
-        }
-        let Some([following, units, high, low]) = frame.read(here) else { return malformed };
+        let Some([following, units, high, low]) = frame.read(here) else {
+            return malformed::<B, R>(frame, at, Family::Ipv6);
+        };
         let length = match next {
             FRAGMENT => {
                 let field = u16::from_be_bytes([high, low]);
                 if field >> 3 != 0 {
                     return not_smtp;
                 }
-                segment.fragment |= field & 1 != 0;
+                place.fragment |= field & 1 != 0;
                 8
             }
             AUTHENTICATION => (usize::from(units) + 2) * 4,
             _ => (usize::from(units) + 1) * 8,
         };
-        segment.transport = frame.forget((here + length) as u64, MAX_OFFSET) as usize;
-        segment.end = frame.forget(segment.end as u64, OPEN as u64) as usize;
+        place.transport = frame.forget((here + length) as u64, MAX_OFFSET) as usize;
+        place.end = frame.forget(place.end as u64, OPEN as u64) as usize;
         next = following;
     }
     match next {
-        TCP => tcp(frame, road, segment, Family::Ipv6).unwrap_or(malformed),
-        _ if is_extension(next) => malformed,
+        TCP => tcp(frame, road, place, Family::Ipv6),
+        _ if is_icmp::<R>(next, ICMPV6) && !place.fragment => {
+            Parsed::Icmp(Icmp { network: at, transport: place.transport, end: place.end, is_ipv6: true })
+        }
+        _ if is_extension(next) => malformed::<B, R>(frame, at, Family::Ipv6),
         _ => not_smtp,
     }
 }
@@ -247,16 +222,7 @@ fn ipv6_cut<B: Bytes + ?Sized, R: Road>(frame: &B, at: usize) -> Parsed {
     if right_version && other_protocol {
         return Parsed::NotSmtp(Family::Ipv6);
     }
-    let subscriber = if matches!(R::DIRECTION, Direction::Egress) { at + 8 } else { at + 24 };
-    match address(frame, subscriber) {
-        Some(subscriber) => Parsed::Malformed { family: Family::Ipv6, subscriber, known: true },
-        None => unreadable(Family::Ipv6),
-    }
-}
-
-#[inline(always)]
-fn address<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Address> {
-    Some(Address::ipv6(frame.read(at)?, frame.read(at + 8)?))
+    malformed::<B, R>(frame, at, Family::Ipv6)
 }
 
 #[inline(always)]
@@ -273,21 +239,41 @@ const fn is_extension(next: u8) -> bool {
     )
 }
 
-/// The ports, RFC 9293 section 3.1; `None` where they are beyond the packet.
+/// As in [`Segment`].
+struct Place {
+    pppoe: usize,
+    network: usize,
+    transport: usize,
+    end: usize,
+    fragment: bool,
+}
+
+/// The ports, RFC 9293 section 3.1; malformed where they are beyond the packet.
 #[inline(always)]
-fn tcp<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, segment: Segment, family: Family) -> Option<Parsed> {
-    if segment.transport + 4 > segment.end {
-        return None;
-    }
-    let ports: [u8; 4] = frame.read(segment.transport)?;
-    let source = u16::from_be_bytes([ports[0], ports[1]]);
-    let destination = u16::from_be_bytes([ports[2], ports[3]]);
-    let (subscriber_port, remote_port) = match R::DIRECTION {
-        Direction::Egress => (source, destination),
-        Direction::Return => (destination, source),
+fn tcp<B: Bytes + ?Sized, R: Road>(frame: &B, road: &R, place: Place, family: Family) -> Parsed {
+    let Place { pppoe, network, transport, end, fragment } = place;
+    let ports = if transport + 4 > end { None } else { frame.read::<4>(transport) };
+    let Some([a, b, c, d]) = ports else { return malformed::<B, R>(frame, network, family) };
+    let (source, destination) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    let (subscriber_port, remote_port, other) = match R::DIRECTION {
+        Direction::Egress => (source, destination, Direction::Return),
+        Direction::Return => (destination, source, Direction::Egress),
     };
     if !road.concerns(remote_port) {
-        return Some(Parsed::NotSmtp(family));
+        return Parsed::NotSmtp(family);
     }
-    Some(Parsed::Smtp(Segment { subscriber_port, remote_port, ..segment }))
+    let addresses = (address(frame, network, family, R::DIRECTION), address(frame, network, family, other));
+    // Both are there, for the ports are.
+    let (Some(subscriber), Some(remote)) = addresses else { return unreadable(family) };
+    Parsed::Smtp(Segment {
+        subscriber,
+        remote,
+        subscriber_port,
+        remote_port,
+        pppoe,
+        network,
+        transport,
+        end,
+        fragment,
+    })
 }

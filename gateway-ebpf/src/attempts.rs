@@ -2,7 +2,7 @@
 
 use crate::judged::Judged;
 use crate::{atomic, limits, maps};
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::{BPF_NOEXIST, xdp_md};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::programs::XdpContext;
 use gate25_common::abi::{NO_ZONE, SubscriberKey, Suspect};
@@ -68,9 +68,25 @@ impl Syn {
     }
 }
 
-/// A new connection was blocked, whether or not that was carried out.
+/// A new connection was blocked, whether or not that was carried out: that of the segment that was kept.
 #[inline(always)]
-pub(crate) fn blocked(ctx: &XdpContext, segment: &Segment, judged: &Judged) {
+pub(crate) fn blocked(ctx: &XdpContext, judged: Judged) {
+    judged.keep();
+    gate25_blocked(ctx.ctx);
+}
+
+/// The same, as a function that the kernel verifies by itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_blocked(ctx: *mut xdp_md) -> u32 {
+    if let (Some(segment), Some(judged)) = (&maps::kept(), &Judged::kept()) {
+        remember(&XdpContext::new(ctx), segment, judged);
+    }
+    0
+}
+
+#[inline(always)]
+fn remember(ctx: &XdpContext, segment: &Segment, judged: &Judged) {
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     let attempts = if judged.zone == NO_ZONE { stranger(now) } else { subscriber(ctx, segment, judged, now) };

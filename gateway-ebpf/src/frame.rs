@@ -4,12 +4,13 @@ use aya_ebpf::helpers::generated::{
     bpf_csum_diff, bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
+use core::mem::MaybeUninit;
 use gate25_common::checksum::words_sum;
 use gate25_common::frame::Bytes;
 
 /// The same value, of which LLVM knows nothing.
 #[inline(always)]
-fn opaque(value: usize) -> usize {
+pub(crate) fn opaque(value: usize) -> usize {
     let mut opaque = value;
     // SAFETY: moves a register onto itself (no instruction at all would leave two lines of debug info at one place).
     unsafe { core::arch::asm!("{value} = {value}", value = inout(reg) opaque) };
@@ -147,30 +148,32 @@ impl Bytes for Linear {
     }
 }
 
-/// A frame of several buffers, whose headers may lie behind the linear part: slower, through a helper.
+/// A frame that may lie in several buffers, and its headers behind the linear part: slower, through a helper.
 pub(crate) struct Whole<'a> {
     ctx: &'a XdpContext,
     length: usize,
 }
 
 impl<'a> Whole<'a> {
-    /// The frame, if it has more than its linear part.
+    /// All of the frame.
     #[inline(always)]
-    pub(crate) fn of_xdp(ctx: &'a XdpContext, linear: &Linear) -> Option<Self> {
+    pub(crate) fn of_xdp(ctx: &'a XdpContext) -> Self {
         // SAFETY: the context is the program's own.
         let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
-        (length > linear.length()).then_some(Self { ctx, length })
+        Self { ctx, length }
     }
 }
 
 impl Bytes for Whole<'_> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let mut octets = [0; N];
+        let mut octets = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the helper writes N octets, or says that it did not.
-        let status =
-            unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset as u32, octets.as_mut_ptr().cast(), N as u32) };
-        if status == 0 { Some(octets) } else { None }
+        unsafe {
+            let status =
+                bpf_xdp_load_bytes(self.ctx.ctx, offset as u32, octets.as_mut_ptr().cast(), N as u32);
+            if status == 0 { Some(octets.assume_init()) } else { None }
+        }
     }
 
     #[inline(always)]
@@ -184,18 +187,17 @@ impl Bytes for Whole<'_> {
     }
 }
 
-/// A packet that leaves, of which the kernel keeps a part elsewhere than in the linear part.
+/// A packet that leaves, of which the kernel may keep a part elsewhere than in the linear part.
 pub(crate) struct Scattered<'a> {
     ctx: &'a TcContext,
     length: usize,
 }
 
 impl<'a> Scattered<'a> {
-    /// The packet, if it has more than its linear part.
+    /// All of the packet.
     #[inline(always)]
-    pub(crate) fn of_skb(ctx: &'a TcContext, linear: &Linear) -> Option<Self> {
-        let length = ctx.len() as usize;
-        (length > linear.length()).then_some(Self { ctx, length })
+    pub(crate) fn of_skb(ctx: &'a TcContext) -> Self {
+        Self { ctx, length: ctx.len() as usize }
     }
 }
 
@@ -219,12 +221,13 @@ impl Bytes for Scattered<'_> {
 /// The octets at `offset` of a packet that leaves, wherever the kernel keeps them.
 #[inline(always)]
 pub(crate) fn load<const N: usize>(ctx: &TcContext, offset: usize) -> Option<[u8; N]> {
-    let mut octets = [0; N];
+    let mut octets = MaybeUninit::<[u8; N]>::uninit();
     let skb = ctx.skb.skb;
     // SAFETY: the helper writes N octets, or says that it did not.
-    let status =
-        unsafe { bpf_skb_load_bytes(skb.cast(), offset as u32, octets.as_mut_ptr().cast(), N as u32) };
-    if status == 0 { Some(octets) } else { None }
+    unsafe {
+        let status = bpf_skb_load_bytes(skb.cast(), offset as u32, octets.as_mut_ptr().cast(), N as u32);
+        if status == 0 { Some(octets.assume_init()) } else { None }
+    }
 }
 
 /// Overwrites octets of a packet that leaves, wherever the kernel keeps them.

@@ -1,5 +1,6 @@
 //! A verdict of whose words the verifier knows nothing.
 
+use crate::maps;
 use gate25_common::abi::{Trace, outcome};
 use gate25_common::frame::Bytes;
 use gate25_common::verdict::{Action, Decision, Verdict};
@@ -20,21 +21,38 @@ const REASON: u32 = 4;
 const ACTION: u32 = 8;
 const DECISION: u32 = 12;
 const ENFORCED: u32 = 16;
+#[inline(always)]
+fn words(verdict: &Verdict) -> u64 {
+    outcome(verdict) as u64
+        | (verdict.reason as u64) << REASON
+        | (verdict.action as u64) << ACTION
+        | (verdict.decision as u64) << DECISION
+        | u64::from(verdict.enforced) << ENFORCED
+}
 
 impl Judged {
     /// Forgets the words of a verdict.
     #[inline(always)]
     pub(crate) fn new<B: Bytes>(verdict: &Verdict, frame: &B) -> Self {
-        let words = outcome(verdict) as u64
-            | (verdict.reason as u64) << REASON
-            | (verdict.action as u64) << ACTION
-            | (verdict.decision as u64) << DECISION
-            | u64::from(verdict.enforced) << ENFORCED;
         Self {
             zone: frame.forget(verdict.zone.into(), u64::from(u32::MAX)) as u32,
             rule: frame.forget(verdict.rule, u64::MAX),
-            words: frame.forget(words, 0xf_ffff),
+            words: frame.forget(words(verdict), 0xf_ffff),
         }
+    }
+
+    /// Leaves it for a function that is called, see [`Self::kept`].
+    #[inline(always)]
+    pub(crate) fn keep(self) {
+        if let Some(scratch) = maps::scratch() {
+            scratch.judged = self;
+        }
+    }
+
+    /// What was decided on the segment that was kept, of which the verifier knows nothing.
+    #[inline(always)]
+    pub(crate) fn kept() -> Option<Self> {
+        maps::scratch().map(|scratch| scratch.judged)
     }
 
     /// The same with the action that was possible.

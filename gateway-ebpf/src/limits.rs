@@ -1,9 +1,10 @@
 //! Limits of new connections, a bucket a subscriber and limit; all CPUs share it.
 
-use crate::{atomic, maps};
+use crate::attempts::Syn;
+use crate::{atomic, flows, maps};
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use gate25_common::abi::{LimitKey, SubscriberKey};
+use gate25_common::abi::{FlowKey, LimitKey, SubscriberKey};
 use gate25_common::address::Address;
 use gate25_common::decide::Limit;
 use gate25_common::limit::take;
@@ -17,9 +18,32 @@ pub(crate) fn prefix_v6(zone: u32) -> u32 {
     maps::PREFIXES_V6.get(zone).copied().unwrap_or(64)
 }
 
+/// Whether the segment that was kept may pass, for all that a limit says: a SYN of that identity and sequence number, or what
+/// is none (0). `zone` is the limit's, and whether it redirects in the last bit. (A function that the kernel verifies by
+/// itself, once.)
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_admits(of: u64, per_minute: u32, zone: u32, identity: u64, sequence: u32) -> u32 {
+    let Some(segment) = maps::kept() else { return 0 };
+    let (redirects, zone, syn) = (zone & 1 != 0, zone >> 1, Syn { identity, sequence });
+    if redirects && flows::is_redirected(&segment, &syn) {
+        return 0;
+    }
+    // No limit is 0.
+    if !syn.opens() || per_minute == 0 {
+        return 1;
+    }
+    let admitted = admits(segment.subscriber, identity, &Limit { of, per_minute, zone, redirects });
+    if admitted && redirects {
+        // The port is used anew.
+        flows::forget(&FlowKey::new(segment.subscriber, segment.subscriber_port));
+    }
+    admitted.into()
+}
+
 /// Whether a SYN is within a limit. One that was let through before takes nothing.
 #[inline(always)]
-pub(crate) fn admits(subscriber: Address, identity: u64, limit: &Limit) -> bool {
+fn admits(subscriber: Address, identity: u64, limit: &Limit) -> bool {
     let Some(let_through) = maps::ADMITTED.get_ptr_mut((identity >> 1) as u32 % maps::ADMITTED_SLOTS as u32)
     else {
         return false;

@@ -1,18 +1,21 @@
 //! [`Lookup`] over the generation of maps that was in force when the packet came.
 
 use crate::attempts::Syn;
-use crate::{flows, limits, maps};
-use aya_ebpf::btf_maps::lpm_trie::Key;
+use crate::frame::opaque;
+use crate::{limits, maps};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use gate25_common::abi::{Active, Cell, CellKey, FlowKey, Subscriber};
+use gate25_common::abi::{Active, Cell, CellKey, Subscriber};
 use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings};
 use gate25_common::parse::Segment;
+use gate25_common::table::{self, HEAD, Line, Lines, Table};
 use gate25_common::verdict::Direction;
 
 /// One generation; read once a packet, so that no packet sees two.
 pub(crate) struct Generation {
     active: Active,
+    /// Its tables; there are some, always.
+    tables: Option<InForce>,
     /// The packet, if it opens a connection.
     syn: Syn,
 }
@@ -21,13 +24,25 @@ impl Generation {
     /// The one in force.
     #[inline(always)]
     pub(crate) fn in_force() -> Self {
-        Self { active: maps::ACTIVE.get(0).copied().unwrap_or_default(), syn: Syn::NONE }
+        Self::of(maps::ACTIVE.get(0).copied().unwrap_or_default())
     }
 
     /// The one in force, for a packet that opens a connection (or not).
     #[inline(always)]
     pub(crate) fn for_attempt(syn: Syn) -> Self {
         Self { syn, ..Self::in_force() }
+    }
+
+    /// The one that this stands for.
+    #[inline(always)]
+    pub(crate) fn of(active: Active) -> Self {
+        Self { active, tables: InForce::of(active), syn: Syn::NONE }
+    }
+
+    /// What stands for it, see [`Self::of`].
+    #[inline(always)]
+    pub(crate) fn active(&self) -> Active {
+        self.active
     }
 
     /// Whether any zone redirects to a port 25.
@@ -44,29 +59,48 @@ impl Generation {
     }
 }
 
+/// The tables of a generation.
+#[derive(Clone, Copy)]
+struct InForce {
+    head: &'static [Line; HEAD],
+    rest: &'static maps::Rest,
+}
+
+impl InForce {
+    #[inline(always)]
+    fn of(active: Active) -> Option<Self> {
+        Some(Self { head: maps::HEADS.get(active.slot())?, rest: maps::TABLES.get(active.slot())? })
+    }
+}
+
+impl Lines for InForce {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        if number < HEAD as u32 {
+            // The verifier wants to see the bound of this very register, which LLVM would leave out.
+            Some(&self.head[opaque(number as usize) % HEAD])
+        } else {
+            self.rest.get(number - HEAD as u32)
+        }
+    }
+}
+
 impl Lookup for Generation {
     #[inline(always)]
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
-        if address.is_ipv6() {
-            maps::SUBSCRIBERS_V6.get(self.active.slot())?.get(&Key::new(128, address.words())).copied()
-        } else {
-            maps::SUBSCRIBERS_V4.get(self.active.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
-        }
+        let tables = self.tables.as_ref()?;
+        table::subscriber(tables, table::find(tables, Table::Subscribers, address))
     }
 
     #[inline(always)]
     fn destination(&self, address: Address) -> Option<u32> {
-        if address.is_ipv6() {
-            maps::DESTINATIONS_V6.get(self.active.slot())?.get(&Key::new(128, address.words())).copied()
-        } else {
-            maps::DESTINATIONS_V4.get(self.active.slot())?.get(&Key::new(32, address.ipv4_octets())).copied()
-        }
+        let found = table::find(self.tables.as_ref()?, Table::Destinations, address);
+        (found != 0).then_some(found)
     }
 
     #[inline(always)]
     fn cell(&self, key: CellKey) -> Option<&Cell> {
-        // SAFETY: cells of a generation are never changed while a packet may read them.
-        unsafe { maps::CELLS.get(self.active.slot())?.get(key) }
+        table::cell(self.tables.as_ref()?, key)
     }
 
     #[inline(always)]
@@ -76,22 +110,12 @@ impl Lookup for Generation {
     }
 
     #[inline(always)]
-    fn admits(&self, segment: &Segment, limit: &Limit) -> bool {
-        if maps::REPLAY.load() != 0 {
+    fn admits(&self, _: &Segment, limit: &Limit) -> bool {
+        if maps::REPLAY.load() != 0 || !(limit.redirects || self.syn.opens()) {
             return true;
         }
-        if limit.redirects && flows::is_redirected(segment, &self.syn) {
-            return false;
-        }
-        if !self.syn.opens() {
-            return true;
-        }
-        let admitted = limits::admits(segment.subscriber, self.syn.identity, limit);
-        if admitted && limit.redirects {
-            // The port is used anew.
-            flows::forget(&FlowKey::new(segment.subscriber, segment.subscriber_port));
-        }
-        admitted
+        let zone = limit.zone << 1 | u32::from(limit.redirects);
+        limits::gate25_admits(limit.of, limit.per_minute, zone, self.syn.identity, self.syn.sequence) != 0
     }
 
     #[inline(always)]

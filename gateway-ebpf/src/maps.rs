@@ -1,16 +1,19 @@
 //! Maps, and the constants that the controller sets before loading.
 
+use crate::judged::Judged;
 use aya_ebpf::Global;
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::{
-    Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
+    Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
 };
 use aya_ebpf::macros::btf_map;
 use gate25_common::abi::{
-    Active, Cell, CellKey, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY,
-    LIMIT_CAPACITY, LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, Subscriber,
-    SubscriberKey, Suspect, Target, Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
+    Active, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, LIMIT_CAPACITY,
+    LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, SubscriberKey, Suspect, Target,
+    Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
 };
+use gate25_common::parse::Segment;
+use gate25_common::table::{HEAD, Line};
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
 #[unsafe(no_mangle)]
@@ -25,16 +28,13 @@ type Generations<T> = ArrayOfMaps<T, 2>;
 const TEMPLATE: usize = 1;
 const HASH_FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
+/// Prefixes and cells of both generations, see [`gate25_common::table`]: their first lines,
 #[btf_map]
-pub(crate) static SUBSCRIBERS_V4: Generations<LpmTrie<[u8; 4], Subscriber, TEMPLATE>> = Generations::new();
+pub(crate) static HEADS: Array<[Line; HEAD], 2, { BPF_F_MMAPABLE as usize }> = Array::new();
+/// and all others.
 #[btf_map]
-pub(crate) static SUBSCRIBERS_V6: Generations<LpmTrie<[u64; 2], Subscriber, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static DESTINATIONS_V4: Generations<LpmTrie<[u8; 4], u32, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static DESTINATIONS_V6: Generations<LpmTrie<[u64; 2], u32, TEMPLATE>> = Generations::new();
-#[btf_map]
-pub(crate) static CELLS: Generations<HashMap<CellKey, Cell, TEMPLATE, HASH_FLAGS>> = Generations::new();
+pub(crate) static TABLES: Generations<Rest> = Generations::new();
+pub(crate) type Rest = Array<Line, TEMPLATE, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 /// Which generation is in force.
 #[btf_map]
 pub(crate) static ACTIVE: Array<Active, 1> = Array::new();
@@ -124,6 +124,10 @@ pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The packet, where it is of interest.
+    pub(crate) segment: Segment,
+    /// What was decided on it.
+    pub(crate) judged: Judged,
     /// A connection that begins.
     pub(crate) flow: Flow,
     /// Whose limit.
@@ -144,6 +148,20 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     // SAFETY: an element of a per-CPU array; nobody else has it while this packet is dealt with, and each field is used by
     // one function.
     SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}
+
+/// Keeps what was found of the packet, for the function that deals with it.
+#[inline(always)]
+pub(crate) fn keep(segment: Segment) {
+    if let Some(scratch) = scratch() {
+        scratch.segment = segment;
+    }
+}
+
+/// What was kept, of which the verifier knows nothing.
+#[inline(always)]
+pub(crate) fn kept() -> Option<Segment> {
+    scratch().map(|scratch| scratch.segment.bounded())
 }
 
 /// A token bucket of one CPU.

@@ -9,11 +9,11 @@ use crate::frame::{Linear, Scattered};
 use crate::judged::Judged;
 use crate::lookup::Generation;
 use crate::{maps, record};
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use gate25_common::answer::{self, TO_FLAGS};
-use gate25_common::decide::decide;
+use gate25_common::decide::{self, decide};
 use gate25_common::frame::Bytes;
 use gate25_common::parse::{Icmp, LINK_HEADERS, Parsed, Road, SMTP, Segment, parse};
 use gate25_common::verdict::{Direction, Family};
@@ -48,23 +48,37 @@ fn is_of_target(port: u16) -> bool {
 pub fn gate25_return(ctx: TcContext) -> i32 {
     let linear = Linear::of_skb(&ctx);
     match parse(&linear, &Toward) {
-        Parsed::Smtp(segment) => tcp(&ctx, &segment),
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
-            not_smtp(&ctx, family)
+            return not_smtp(&ctx, family);
         }
-        Parsed::Icmp(icmp) => message(&ctx, &icmp),
-        cut => whole_packet(&ctx, &linear, &cut),
+        Parsed::Smtp(segment) => maps::keep(segment),
+        _ => {
+            let code = gate25_return_read_again(ctx.skb.skb);
+            if code != IS_TCP {
+                return code;
+            }
+        }
     }
+    tcp(&ctx)
 }
 
-/// The linear part of the buffer ends too early; the packet may say more.
-#[inline(always)]
-fn whole_packet(ctx: &TcContext, linear: &Linear, cut: &Parsed) -> i32 {
-    let Some(whole) = Scattered::of_skb(ctx, linear) else { return other(ctx, cut) };
-    match parse(&whole, &Toward) {
-        Parsed::Smtp(segment) => tcp(ctx, &segment),
+/// No code: a segment was kept.
+const IS_TCP: i32 = i32::MAX;
+
+/// An ICMP message, or the linear part of the buffer ends too early: the packet may say more. (A function that the kernel
+/// verifies by itself, once.)
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_return_read_again(skb: *mut __sk_buff) -> i32 {
+    let ctx = &TcContext::new(skb);
+    match parse(&Scattered::of_skb(ctx), &Toward) {
+        Parsed::Smtp(segment) => {
+            maps::keep(segment);
+            IS_TCP
+        }
         Parsed::Icmp(icmp) => message(ctx, &icmp),
-        parsed => other(ctx, &parsed),
+        Parsed::NotSmtp(family) => not_smtp(ctx, family),
+        malformed => blocked(ctx, &malformed),
     }
 }
 
@@ -75,26 +89,17 @@ fn message(ctx: &TcContext, icmp: &Icmp) -> i32 {
     not_smtp(ctx, if icmp.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 })
 }
 
-/// What is no TCP of concern, or cannot be read.
-#[inline(always)]
-fn other(ctx: &TcContext, parsed: &Parsed) -> i32 {
-    match parsed {
-        Parsed::Malformed { .. } => blocked(ctx, parsed),
-        parsed => not_smtp(ctx, parsed.family()),
-    }
-}
-
 #[inline(always)]
 fn not_smtp(ctx: &TcContext, family: Family) -> i32 {
     record::passed(DIRECTION, family, ctx.len() as usize);
     PASS
 }
 
-/// TCP from port 25, or from a target's port.
+/// TCP from port 25, or from a target's port: the segment that was kept.
 #[inline(always)]
-fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
+fn tcp(ctx: &TcContext) -> i32 {
+    let Some(segment) = &maps::kept() else { return PASS };
     let linear = &Linear::of_skb(ctx);
-    let segment = &segment.forgotten(linear);
     let Some(header) = header(ctx, linear, segment) else {
         // Cut behind its ports: no answer of a target.
         return if segment.remote_port == SMTP {
@@ -120,10 +125,10 @@ fn tcp(ctx: &TcContext, segment: &Segment) -> i32 {
 /// TCP from port 25 that no redirected connection explains.
 #[inline(always)]
 fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
-    let verdict = decide(&Parsed::Smtp(*segment), DIRECTION, &Generation::in_force());
+    let verdict = decide::smtp(segment, DIRECTION, &Generation::in_force());
     let judged = Judged::new(&verdict, &Linear::of_skb(ctx));
     record::verdict(&judged, DIRECTION, family(segment), ctx.len() as usize, attempt);
-    if verdict.enforced { DROP } else { PASS }
+    if judged.enforced() { DROP } else { PASS }
 }
 
 /// What cannot be read.
@@ -140,7 +145,7 @@ fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
 fn header(ctx: &TcContext, linear: &Linear, segment: &Segment) -> Option<[u8; TO_FLAGS]> {
     let header = match linear.read(segment.transport) {
         Some(header) => Some(header),
-        None => Scattered::of_skb(ctx, linear).and_then(|whole| whole.read(segment.transport)),
+        None => Scattered::of_skb(ctx).read(segment.transport),
     };
     header.filter(|_| segment.transport + TO_FLAGS <= segment.end)
 }

@@ -82,7 +82,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A controller whose policy is in force.
 pub struct Controller {
     config: Config,
-    policy: Policy,
+    policy: Arc<Policy>,
     watch: Watch,
     store: Store,
     slots: Slots,
@@ -197,7 +197,7 @@ impl Controller {
     /// Compiles for that time and installs.
     fn put_into_force(
         &mut self,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         clock: Clock,
         loaded: Option<Timestamp>,
     ) -> anyhow::Result<()> {
@@ -217,7 +217,6 @@ impl Controller {
         if tables.needs_return && is_first {
             self.open_return_paths()?;
         }
-        let with_addresses = Arc::new(with_addresses.into_owned());
         self.names_in_force(resolved);
         self.needs_return = tables.needs_return;
         self.may_have_return |= tables.needs_return;
@@ -254,11 +253,18 @@ impl Controller {
         Ok(())
     }
 
-    /// Drops the counters of rules that are no longer in the policy.
+    /// Lets go of the tables before those in force, and of the counters of rules that are no longer in the policy.
     fn retire(&mut self) {
+        self.release();
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
             warn!("{fault}: counters of rules that are gone stay");
+        }
+    }
+
+    fn release(&mut self) {
+        if let Err(fault) = self.store.release() {
+            warn!("{fault}: the tables of the policy before stay in memory");
         }
     }
 }

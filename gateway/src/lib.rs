@@ -25,6 +25,7 @@ pub mod notice;
 pub mod policy;
 pub mod preflight;
 pub mod probe;
+pub mod progress;
 pub mod ready;
 pub mod state;
 pub mod status;

@@ -11,6 +11,7 @@ use gate25::names;
 use gate25::policy::compile::Clock;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused};
 use gate25::preflight;
+use gate25::progress::Progress;
 use gate25_common::verdict::EventKind;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,6 +19,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     let command = match Cli::try_parse() {
@@ -51,6 +53,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
         Command::Check { policy, offline, .. } => {
+            let _progress = Progress::shown();
             if !check::check(&policy, offline, &mut out, &mut io::stderr())? {
                 return Ok(ExitCode::FAILURE);
             }
@@ -61,7 +64,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Diff { old, new, at, offline, json } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            print(&diff::compare(&load(&old, offline)?, &load(&new, offline)?, at)?, json, &mut out)?;
+            print(&diff::compare(&*load(&old, offline)?, &*load(&new, offline)?, at)?, json, &mut out)?;
         }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
         Command::Preflight { node, json } => {
@@ -105,7 +108,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Replay { policy, at, direction, offline, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
-            replay::replay(&load(&policy, offline)?, at, direction.into(), &capture, json, &mut out)?;
+            replay::replay(&*load(&policy, offline)?, at, direction.into(), &capture, json, &mut out)?;
         }
     }
     out.flush()?;
@@ -134,7 +137,7 @@ fn explained(arguments: Explain, out: &mut impl Write) -> Result<(), Failure> {
             let explanation = match policy {
                 Some(policy) => {
                     let at = Clock::standing_at(at.unwrap_or_else(Timestamp::now));
-                    explain::explain(&load(&policy, offline)?, path, at, explain::Node::PLAIN)?
+                    explain::explain(&*load(&policy, offline)?, path, at, explain::Node::PLAIN)?
                 }
                 None => ask::explain(&controller.socket()?, path, at)?,
             };
@@ -174,15 +177,17 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// The policy, with the addresses of its names unless `offline`.
-fn load(path: &Path, offline: bool) -> Result<Policy, Failure> {
+fn load(path: &Path, offline: bool) -> Result<Arc<Policy>, Failure> {
+    let _progress = Progress::shown();
     let Loaded { policy, warnings, .. } = policy::load(path).map_err(Failure::Policy)?;
+    let policy = Arc::new(policy);
     print_warnings(&warnings);
     if offline {
         return Ok(policy);
     }
     let (resolved, unresolved) = names::resolve(&policy)?;
     print_warnings(&unresolved);
-    Ok(policy.with_addresses(&resolved).into_owned())
+    Ok(policy.with_addresses(&resolved))
 }
 
 fn print_warnings(warnings: &[Problem]) {

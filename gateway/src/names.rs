@@ -11,6 +11,7 @@ pub mod file;
 use crate::clock;
 use crate::policy::names::{Key, Name, Resolved};
 use crate::policy::{Policy, Problem, problem::Why};
+use crate::progress::{Step, note};
 use answers::{Answers, Reply};
 use ask::Dns;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -114,6 +115,9 @@ impl Resolver {
     pub fn wait(&self, limit: Duration) {
         let end = Instant::now() + limit;
         let mut state = self.shared.lock();
+        if !state.wanted.is_empty() {
+            note(Step::Asked, state.wanted.len(), None);
+        }
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || state.answers.are_known(&state.wanted, clock::now().boot) {

@@ -16,9 +16,10 @@ use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-pub use files::{Loaded, Refused, load, load_kept};
+pub use files::{Loaded, Refused, load, load_kept, load_seeing};
 pub use gate25_common::verdict::{Action, Mode, ReturnPath};
 pub use kept::Kept;
 pub use names::Names;
@@ -50,8 +51,8 @@ pub struct Policy {
 pub enum Scope<T> {
     /// The key was left out (or is `any`): everything.
     Every,
-    /// Only these.
-    Only(Vec<T>),
+    /// Only these. Shared, for a list may be long, and of many rules.
+    Only(Arc<Vec<T>>),
 }
 
 impl<T: PartialEq> Scope<T> {

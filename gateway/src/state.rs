@@ -6,20 +6,24 @@
 
 mod archive;
 mod newest;
+mod write;
 
 use crate::datapath::fault::Fault;
+use crate::memory;
 use crate::policy::Kept;
 use crate::policy::compile::Clock;
 use crate::policy::kept::place;
 pub use archive::Archived;
 use jiff::Timestamp;
 use newest::Newest;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
+use write::Written;
 
 /// The archive of the policy's files.
 const POLICY: &str = "policy.tar";
@@ -29,8 +33,10 @@ const CLOCK: &str = "clock.json";
 const REFRESH: Duration = Duration::from_mins(1);
 /// Nothing is written more often.
 const PACE: Duration = Duration::from_secs(1);
-/// The most octets of one file in the folder.
-const MAX_FILE: u64 = 1 << 30;
+/// The most octets of policy that are kept.
+const MAX_POLICY: u64 = 1 << 30;
+/// The most octets of one file in the folder: a policy, and what its files are called.
+const MAX_FILE: u64 = 2 * MAX_POLICY;
 
 /// How often it was tried to write what was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,14 +54,16 @@ pub struct State {
     /// Whose state it is. Absolute.
     policy: PathBuf,
     newest: Option<Newest>,
-    /// The files of the policy in force, until they are in the folder.
-    unwritten: Option<Vec<u8>>,
+    /// The files of the policy in force and its digest, until they are in the folder.
+    unwritten: Option<Arc<(Kept, String)>>,
     is_due: bool,
     /// When writing was tried the last time.
     tried: Option<Instant>,
     /// Why it failed.
     fault: Option<String>,
     writes: Writes,
+    /// Writes: a disk may take its time, and the controller has other things to do.
+    writing: Option<JoinHandle<Written>>,
 }
 
 impl State {
@@ -76,6 +84,7 @@ impl State {
             tried: None,
             fault: None,
             writes: Writes::default(),
+            writing: None,
         }
     }
 
@@ -108,57 +117,80 @@ impl State {
         self.is_due = true;
     }
 
-    /// Keeps the files of a policy that was put into force, unless they are kept already.
-    pub fn keep(&mut self, kept: &Kept, digest: &str) {
-        let archive = archive::write(kept, digest).and_then(|octets| match octets.len() as u64 {
-            ..=MAX_FILE => Ok(octets),
-            _ => Err(io::Error::other(format!("more than {} MiB of policy", MAX_FILE >> 20))),
-        });
-        self.unwritten = match archive {
-            Ok(octets) => {
-                let is_there = fs::read(self.folder.join(POLICY)).is_ok_and(|there| there == octets);
-                (!is_there).then_some(octets)
-            }
-            Err(error) => {
-                self.fail(&error.to_string());
-                None
-            }
-        };
+    /// Keeps the files of a policy that was put into force. They are written at the next [`tick`](Self::tick), unless they
+    /// are there already.
+    pub fn keep(&mut self, kept: Kept, digest: &str) {
+        let size: u64 = kept.files.values().map(|octets| octets.len() as u64).sum();
+        self.unwritten = None;
+        if size <= MAX_POLICY {
+            self.unwritten = Some(Arc::new((kept, digest.to_owned())));
+        } else {
+            self.fail(&format!("more than {} MiB of policy", MAX_POLICY >> 20));
+        }
     }
 
-    /// Notes how late it is, and writes what is due.
+    /// Notes how late it is, and begins to write what is due.
     pub fn tick(&mut self, clock: Clock) {
         if let Some(newest) = &mut self.newest {
             newest.time = newest.time.max(clock.wall);
         }
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        self.finish();
         let since = self.tried.map_or(Duration::MAX, |tried| tried.elapsed());
         let is_due = self.is_due || self.unwritten.is_some();
         if since >= if is_due { PACE } else { REFRESH } {
-            self.write();
+            self.begin();
         }
     }
 
     /// Writes everything, now.
     pub fn write(&mut self) {
+        self.finish();
+        self.begin();
+        self.finish();
+    }
+
+    fn begin(&mut self) {
         self.tried = Some(Instant::now());
-        let policy = self.unwritten.as_deref().map_or(Ok(()), |octets| put(&self.folder, POLICY, octets));
-        let newest = self
-            .newest
-            .as_ref()
-            .map_or(Ok(()), |newest| put(&self.folder, CLOCK, newest::write(newest)?.as_slice()));
-        if policy.is_ok() {
-            self.unwritten = None;
+        self.is_due = false;
+        let (folder, policy, newest) = (self.folder.clone(), self.unwritten.clone(), self.newest.clone());
+        let writing = Builder::new().name("state".into()).spawn(move || write::all(&folder, policy, newest));
+        match writing {
+            Ok(writing) => self.writing = Some(writing),
+            Err(error) => {
+                self.is_due = true;
+                self.failed(&error);
+            }
         }
-        self.is_due = newest.is_err();
+    }
+
+    /// Takes what came of writing, for which it waits.
+    fn finish(&mut self) {
+        let Some(writing) = self.writing.take() else { return };
+        let Ok(Written { policy, kept, newest }) = writing.join() else { return };
+        if policy.is_ok() && kept.is_some() {
+            // By now there may be another one.
+            self.unwritten
+                .take_if(|unwritten| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, unwritten)));
+            drop(kept);
+            memory::give_back();
+        }
+        self.is_due |= newest.is_err();
         if let Err(error) = policy.and(newest) {
-            self.writes.failed += 1;
-            self.fail(&error.to_string());
+            self.failed(&error);
         } else {
             self.writes.done += 1;
             if self.fault.take().is_some() {
                 info!("state: {}: can be written again", self.folder.display());
             }
         }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        self.writes.failed += 1;
+        self.fail(&error.to_string());
     }
 
     /// How often it was written.
@@ -212,27 +244,6 @@ fn damaged(path: &Path, cause: &str) -> Fault {
         format!("is damaged: {cause}"),
         "gate25 writes it anew with the next policy; or remove it",
     )
-}
-
-/// Puts a file in place, in one step that a crash or a full disk cannot halve.
-fn put(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
-    let new = folder.join(format!(".{name}.new"));
-    let write = || {
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
-        file.write_all(octets)?;
-        file.sync_all()?;
-        fs::rename(&new, folder.join(name))?;
-        File::open(folder)?.sync_all()
-    };
-    write().inspect_err(|_| {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&new);
-    })
 }
 
 #[cfg(test)]

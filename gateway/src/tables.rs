@@ -1,5 +1,8 @@
-//! What a policy compiles to: the very tables that the kernel reads, in memory. `explain` decides over them, the
-//! datapath installs them.
+//! What a policy compiles to: what the program looks up, as people would write it down. `explain` decides over it; the
+//! datapath installs it, [`pack`]ed.
+
+mod pack;
+mod prefixes;
 
 use crate::policy::Suspects;
 use gate25_common::abi::{Cell, CellKey, Subscriber, Target};
@@ -7,10 +10,10 @@ use gate25_common::address::Address;
 use gate25_common::decide::{Limit, Lookup, Settings};
 use gate25_common::parse::{NO_PPPOE, OPEN, Parsed, SMTP, Segment};
 use gate25_common::verdict::{Direction, RuleKind};
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+pub use pack::pack;
+pub use prefixes::Prefixes;
+use std::collections::HashMap;
 
 /// One generation of tables.
 #[derive(Debug, Clone, Default)]
@@ -54,69 +57,6 @@ pub struct Rule {
     pub kind: RuleKind,
     /// When it ends, if ever.
     pub until: Option<Timestamp>,
-}
-
-/// Values by prefix; the most specific one answers.
-#[derive(Debug, Clone)]
-pub struct Prefixes<T> {
-    entries: HashMap<IpNetwork, T>,
-    /// Lengths in use, by family, so that a look-up probes no others.
-    lengths: [BTreeSet<u8>; 2],
-}
-
-impl<T> Default for Prefixes<T> {
-    fn default() -> Self {
-        Self { entries: HashMap::new(), lengths: Default::default() }
-    }
-}
-
-impl<T: Copy> Prefixes<T> {
-    /// Adds or replaces a prefix, which has no host bits set.
-    pub fn insert(&mut self, prefix: IpNetwork, value: T) {
-        self.lengths[usize::from(prefix.is_ipv6())].insert(prefix.prefix());
-        self.entries.insert(prefix, value);
-    }
-
-    /// The value of the most specific prefix that has the address.
-    #[must_use]
-    pub fn get(&self, address: IpAddr) -> Option<T> {
-        self.lengths[usize::from(address.is_ipv6())]
-            .iter()
-            .rev()
-            .find_map(|length| self.entries.get(&covering(address, *length)).copied())
-    }
-
-    /// All of one family.
-    pub fn iter(&self, ipv6: bool) -> impl Iterator<Item = (IpNetwork, T)> {
-        self.entries
-            .iter()
-            .filter(move |(prefix, _)| prefix.is_ipv6() == ipv6)
-            .map(|(prefix, value)| (*prefix, *value))
-    }
-
-    /// How many of one family.
-    #[must_use]
-    pub fn len(&self, ipv6: bool) -> usize {
-        self.iter(ipv6).count()
-    }
-}
-
-/// The prefix of that length, within the family's bounds, that has the address.
-fn covering(address: IpAddr, length: u8) -> IpNetwork {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0);
-            let network = Ipv4Addr::from_bits(address.to_bits() & mask);
-            IpNetwork::V4(Ipv4Network::new_checked(network, length.min(32)).unwrap_or_else(|| network.into()))
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0);
-            let network = Ipv6Addr::from_bits(address.to_bits() & mask);
-            IpNetwork::V6(
-                Ipv6Network::new_checked(network, length.min(128)).unwrap_or_else(|| network.into()),
-            )
-        }
-    }
 }
 
 /// A packet of a connection to (or from) port 25, for those who decide over tables in memory: of a packet the decision

@@ -13,37 +13,24 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What the files were at one look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Look(Vec<Option<[i128; 6]>>);
+/// What a file is; nothing where there is none.
+type Identity = Option<[i128; 6]>;
 
-impl Look {
-    fn at(files: &[PathBuf]) -> Self {
-        let identity = |path: &PathBuf| {
-            let metadata = fs::metadata(path).ok()?;
-            if metadata.is_dir() {
-                return Some([
-                    i128::from(metadata.dev()),
-                    i128::from(metadata.ino()),
-                    i128::from(names(path)),
-                    0,
-                    0,
-                    0,
-                ]);
-            }
-            let nanoseconds =
-                |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-            Some([
-                i128::from(metadata.dev()),
-                i128::from(metadata.ino()),
-                i128::from(metadata.len()),
-                i128::from(metadata.mode()),
-                nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-                nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-            ])
-        };
-        Self(files.iter().map(identity).collect())
+fn identity(path: &Path) -> Identity {
+    let metadata = fs::metadata(path).ok()?;
+    let (device, inode) = (i128::from(metadata.dev()), i128::from(metadata.ino()));
+    if metadata.is_dir() {
+        return Some([device, inode, i128::from(names(path)), 0, 0, 0]);
     }
+    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    Some([
+        device,
+        inode,
+        i128::from(metadata.len()),
+        i128::from(metadata.mode()),
+        nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+    ])
 }
 
 /// Which policy files a directory has. What else comes and goes there is no change.
@@ -56,47 +43,33 @@ fn names(directory: &Path) -> u64 {
 }
 
 /// Watches a set of files and directories.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watch {
     files: Vec<PathBuf>,
     /// As they were read.
-    read: Look,
+    read: Vec<Identity>,
     /// As they were at the last look.
-    last: Look,
+    last: Vec<Identity>,
 }
 
 impl Watch {
-    /// Begins with what the files are now; call it before reading them.
-    #[must_use]
-    pub fn new(files: Vec<PathBuf>) -> Self {
-        let look = Look::at(&files);
-        Self { files, read: look.clone(), last: look }
+    /// Looks at a file, which is about to be read.
+    fn add(&mut self, file: &Path) {
+        self.files.push(file.to_owned());
+        self.read.push(identity(file));
     }
 
-    /// Loads the policy with every file watched from before it was read; also those that only the policy itself names,
-    /// for which it is read once more.
-    pub fn load(path: &Path, known: &[PathBuf]) -> (Result<Loaded, Refused>, Self) {
-        let mut files = vec![path.to_owned()];
-        files.extend(known.iter().filter(|file| *file != path).cloned());
-        loop {
-            let watch = Self::new(files.clone());
-            let loaded = policy::load(path);
-            let sources = match &loaded {
-                Ok(loaded) => &loaded.policy.sources,
-                Err(refused) => &refused.sources,
-            };
-            let new: Vec<PathBuf> =
-                sources.iter().filter(|source| !files.contains(source)).cloned().collect();
-            if new.is_empty() {
-                return (loaded, watch);
-            }
-            files.extend(new);
-        }
+    /// Loads the policy. Each of its files was looked at before it was read, so that no change between the two is missed.
+    pub fn load(path: &Path) -> (Result<Loaded, Refused>, Self) {
+        let mut watch = Self::default();
+        let loaded = policy::load_seeing(path, &mut |file| watch.add(file));
+        watch.last.clone_from(&watch.read);
+        (loaded, watch)
     }
 
     /// Whether the files are others than when they were read, and hold still.
     pub fn changed(&mut self) -> bool {
-        let look = Look::at(&self.files);
+        let look = self.files.iter().map(|file| identity(file)).collect();
         let still = look == self.last;
         self.last = look;
         still && self.last != self.read
@@ -108,12 +81,60 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    fn watching(file: &Path) -> Watch {
+        let mut watch = Watch::default();
+        watch.add(file);
+        watch.last.clone_from(&watch.read);
+        watch
+    }
+
+    #[test]
+    fn each_file_is_looked_at_before_it_is_read_and_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("p")).unwrap();
+        fs::write(at("p/a.yaml"), "version: 1\nzones: [{id: west, subscribers: [203.0.113.0/24]}]\n")
+            .unwrap();
+        let rule = |id| {
+            format!("- {{id: {id}, destinations_file: ../list, permanent: true, owner: o, reason: r}}\n")
+        };
+        fs::write(at("p/b.yaml"), format!("version: 1\nexceptions:\n{}{}", rule("a"), rule("b"))).unwrap();
+        fs::write(at("list"), "198.51.100.7\n").unwrap();
+        let files = ["p", "p/a.yaml", "p/b.yaml", "p/../list"].map(at);
+
+        let (loaded, watch) = Watch::load(&at("p"));
+        assert_eq!((&watch.files[..], loaded.unwrap().policy.sources), (&files[..], files.to_vec()));
+
+        // As each is seen, it becomes another: that one is read, and the next look finds a change.
+        for (number, other) in files.iter().enumerate() {
+            let mut watch = Watch::default();
+            let loaded = policy::load_seeing(&at("p"), &mut |file| {
+                watch.add(file);
+                if file == other {
+                    match number {
+                        0 => fs::write(at("p/c.yaml"), "version: 1\n").unwrap(),
+                        _ => fs::write(file, fs::read_to_string(file).unwrap() + "# other\n").unwrap(),
+                    }
+                }
+            });
+            watch.last.clone_from(&watch.read);
+            let kept = loaded.unwrap().kept;
+            let is_read = match number {
+                0 => kept.files.contains_key(&at("p/c.yaml")),
+                _ => kept.files[other].ends_with(b"# other\n"),
+            };
+            assert!(is_read, "{}", other.display());
+            watch.changed();
+            assert!(watch.changed(), "{}", other.display());
+        }
+    }
+
     #[test]
     fn a_change_is_reported_once_it_holds_still() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("policy.yaml");
         fs::write(&file, "one").unwrap();
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = watching(&file);
         assert!(!watch.changed());
         fs::write(&file, "other").unwrap();
         assert!(!watch.changed(), "still moving");
@@ -129,7 +150,7 @@ mod tests {
             fs::write(at(release).join("policy.yaml"), "same length").unwrap();
         }
         symlink(at("1"), at("current")).unwrap();
-        let mut watch = Watch::new(vec![at("current/policy.yaml")]);
+        let mut watch = watching(&at("current/policy.yaml"));
         symlink(at("2"), at("next")).unwrap();
         fs::rename(at("next"), at("current")).unwrap();
         assert!(!watch.changed());
@@ -140,7 +161,7 @@ mod tests {
     fn what_is_no_policy_may_come_and_go_in_a_directory() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.yaml"), "one").unwrap();
-        let mut watch = Watch::new(vec![folder.path().to_owned()]);
+        let mut watch = watching(folder.path());
         fs::write(folder.path().join(".a.yaml.swp"), "editor").unwrap();
         assert!(!watch.changed());
         assert!(!watch.changed());
@@ -154,12 +175,12 @@ mod tests {
     fn a_file_that_goes_and_one_that_comes_are_changes() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("policy.yaml");
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = watching(&file);
         fs::write(&file, "here").unwrap();
         assert!(!watch.changed());
         assert!(watch.changed());
         fs::remove_file(&file).unwrap();
-        let mut watch = Watch::new(vec![file]);
+        let mut watch = watching(&file);
         assert!(!watch.changed());
     }
 }

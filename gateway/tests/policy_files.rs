@@ -64,7 +64,7 @@ fn a_directory_is_merged_in_name_order() {
         ("lists/x", "198.51.100.0/24\n"),
     ]);
     let policy = valid(&folder.path().join("p"));
-    assert_eq!(policy.exceptions[0].zones, Scope::Only(vec![0]));
+    assert_eq!(policy.exceptions[0].zones, Scope::Only(vec![0].into()));
     assert_eq!(names(&folder, &policy.sources), ["p", "p/a.yaml", "p/b.yml", "p/../lists/x"]);
 }
 

@@ -147,17 +147,20 @@ fn what_was_written_arrives() {
     assert_eq!((policy.zones[0].mode, policy.zones[0].action), (Mode::Enforce, Action::Reset));
     assert_eq!((policy.zones[1].mode, policy.zones[1].action), (Mode::Monitor, Action::Drop));
     assert_eq!(policy.zones[1].subscribers[0].to_string(), "192.0.2.1/32");
-    assert_eq!(policy.relays[0].zones, Scope::Only(vec![1]));
+    assert_eq!(policy.relays[0].zones, Scope::Only(vec![1].into()));
     let exception = &policy.exceptions[0];
     assert_eq!(
         (exception.kind, &exception.zones, &exception.destinations),
         (Kind::Business, &Scope::Every, &Scope::Every)
     );
-    assert_eq!(exception.subscribers, Scope::Only(policy.zones[0].subscribers.clone()));
+    assert_eq!(exception.subscribers, Scope::Only(policy.zones[0].subscribers.clone().into()));
     assert_eq!(exception.until.map(|until| until.to_string()).as_deref(), Some("2004-07-28T07:00:00Z"));
     assert_eq!(exception.from, None);
     let block = &policy.blocks[0];
-    assert_eq!((&block.zones, &block.subscribers, block.until), (&Scope::Only(vec![0]), &Scope::Every, None));
+    assert_eq!(
+        (&block.zones, &block.subscribers, block.until),
+        (&Scope::Only(vec![0].into()), &Scope::Every, None)
+    );
     assert_eq!(block.from.map(|from| from.to_string()).as_deref(), Some("2004-01-01T00:00:00Z"));
 }
 

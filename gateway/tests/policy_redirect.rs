@@ -202,3 +202,19 @@ fn a_warning_names_the_file_of_its_zone() {
     assert_eq!((warning.file.file_name(), warning.line), (Some("2.yaml".as_ref()), 5));
     assert_eq!(warning.place, "zones[1].notice.address");
 }
+
+#[test]
+fn an_endpoint_among_the_subscribers_of_nested_zones() {
+    let zones = "version: 1\nzones:\n\
+        - {id: west, subscribers: [10.0.0.0/8, 2001:db8::/32], action: notice, notice: {address: 10.1.2.3:25}}\n\
+        - {id: east, subscribers: [10.1.0.0/16, \"::/0\"]}\n\
+        - {id: none, subscribers: [10.1.3.0/24, \"10.1.2.2\"]}\n";
+    let shown = warnings(zones);
+    for words in [
+        "10.1.2.3:25: is inside the zone's own 10.0.0.0/8, so",
+        "10.1.2.3:25: is a subscriber of zone east, so",
+    ] {
+        assert_eq!(shown.matches(words).count(), 1, "{words}: {shown}");
+    }
+    assert!(!shown.contains("zone none"), "{shown}");
+}

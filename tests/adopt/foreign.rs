@@ -82,7 +82,7 @@ fn a_start_finds_removed_maps_in_the_program_that_runs() -> Result<()> {
     enforced(&lab, &lab.alice)?;
     let (before, generation) = (gate.metrics()?, "gate25_policy_generation");
     ensure!(gate.stop()?.success());
-    let gone = ["ACTIVE", "CELLS", "SUBSCRIBERS_V4", "RULES"].map(|name| tables(&lab).join(name));
+    let gone = ["ACTIVE", "TABLES", "TARGETS", "RULES"].map(|name| tables(&lab).join(name));
     let gone: Vec<_> =
         gone.into_iter().chain(["COUNTS", "PASSED"].map(|name| counters(&lab).join(name))).collect();
     gone.iter().try_for_each(fs::remove_file)?;

@@ -14,6 +14,7 @@ use proptest::test_runner::TestCaseResult;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 fn has(cover: &Cover, address: IpAddr) -> bool {
     let within = |list: &[IpNetwork]| list.iter().any(|prefix| prefix.contains(address));
@@ -203,7 +204,7 @@ fn mixed(old: &Policy, other: &Policy, parts: u8) -> Policy {
         .chain(new.blocks.iter_mut().map(|rule| &mut rule.zones));
     for scope in scopes {
         if let Scope::Only(list) = scope {
-            list.retain(|zone| *zone < zones);
+            Arc::make_mut(list).retain(|zone| *zone < zones);
         }
     }
     new

@@ -64,7 +64,7 @@ fn some_zones() -> impl Strategy<Value = Vec<Index>> {
 }
 
 fn scope() -> impl Strategy<Value = Scope<IpNetwork>> {
-    prop_oneof![2 => Just(Scope::Every), 3 => vec(prefix(), 1..4).prop_map(Scope::Only)]
+    prop_oneof![2 => Just(Scope::Every), 3 => vec(prefix(), 1..4).prop_map(|list| Scope::Only(list.into()))]
 }
 
 fn zone_scope(chosen: &[Index], zones: usize) -> Scope<usize> {
@@ -72,7 +72,7 @@ fn zone_scope(chosen: &[Index], zones: usize) -> Scope<usize> {
         return Scope::Every;
     }
     let zones: BTreeSet<usize> = chosen.iter().map(|index| index.index(zones)).collect();
-    Scope::Only(zones.into_iter().collect())
+    Scope::Only(zones.into_iter().collect::<Vec<_>>().into())
 }
 
 /// Ids that sort in no order of their making.

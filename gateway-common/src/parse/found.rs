@@ -2,7 +2,6 @@
 
 use super::{MAX_OFFSET, OPEN, SMTP};
 use crate::address::Address;
-use crate::frame::Bytes;
 use crate::verdict::{Direction, Family};
 
 /// The way that frames take, and which TCP among them is looked at. The roles of source and destination follow from it.
@@ -74,19 +73,16 @@ pub struct Icmp {
 }
 
 impl Segment {
-    /// The same segment with its offsets and its family forgotten, see [`Bytes::forget`].
+    /// The same segment, with offsets that the kernel's verifier sees to be in bounds.
     #[inline(always)]
     #[must_use]
-    pub fn forgotten<B: Bytes>(self, frame: &B) -> Self {
-        let forget = |offset| frame.forget(offset as u64, MAX_OFFSET) as usize;
-        let is_ipv6 = frame.forget(u64::from(self.subscriber.is_ipv6()), 1) != 0;
+    pub const fn bounded(self) -> Self {
+        const MASK: usize = MAX_OFFSET as usize;
         Self {
-            subscriber: Address::from_words(self.subscriber.words(), is_ipv6),
-            remote: Address::from_words(self.remote.words(), is_ipv6),
-            pppoe: forget(self.pppoe),
-            network: forget(self.network),
-            transport: forget(self.transport),
-            end: frame.forget(self.end as u64, OPEN as u64) as usize,
+            pppoe: self.pppoe & MASK,
+            network: self.network & MASK,
+            transport: self.transport & MASK,
+            end: self.end & OPEN,
             ..self
         }
     }

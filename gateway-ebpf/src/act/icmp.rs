@@ -32,6 +32,7 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment) -> Opti
     let quoted = (end - segment.network).min(most - network_header - HEADER);
     let sum = sum::<Linear, MOST_IPV6>(frame, segment.network, segment.network + quoted, 0)?;
     let link: [u8; MOVED] = frame.read(0)?;
+    let (to, from): ([u8; 6], [u8; 6]) = (frame.read(0)?, frame.read(6)?);
 
     // SAFETY: the context is the program's own; `frame` is not used behind this.
     let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
@@ -47,7 +48,6 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment) -> Opti
     let at = segment.network;
     // What of `link` is not of the link header is overwritten by the headers that follow.
     frame.write(0, link)?;
-    let [to, from] = [&link[..6], &link[6..12]].map(|mac| [mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
     frame.write(0, from)?;
     frame.write(6, to)?;
     if is_ipv6 {

@@ -16,7 +16,7 @@ const TCP_LENGTH: usize = 20;
 /// Turns the packet into its RST. `None` where the headers are not in the linear part; the packet is then to be dropped.
 #[inline(always)]
 pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment, reset: Reset) -> Option<()> {
-    let [a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12] = frame.read(0)?;
+    let (to, from): ([u8; 6], [u8; 6]) = (frame.read(0)?, frame.read(6)?);
     let at = segment.network;
     let header_length = if segment.subscriber.is_ipv6() { 40 } else { 20 };
     let transport = at + header_length;
@@ -36,7 +36,8 @@ pub(crate) fn write(ctx: &XdpContext, frame: &Linear, segment: &Segment, reset: 
         let length = segment.network - (segment.pppoe + 6) + header_length + TCP_LENGTH;
         frame.write(segment.pppoe + 4, (length as u16).to_be_bytes())?;
     }
-    frame.write(0, [g, h, i, j, k, l, a, b, c, d, e, f])?;
+    frame.write(0, from)?;
+    frame.write(6, to)?;
     // SAFETY: the context is the program's own; `frame` is not used behind this.
     let surplus = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize - (transport + TCP_LENGTH);
     // SAFETY: as above.

@@ -7,12 +7,15 @@ use crate::policy::problem::{MAX_LISTED, grouped};
 use crate::policy::{self, Loaded, Policy, Problem, Refused, Scope};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Checks `policy`, and that it compiles; warnings and then problems go to `err`, a one-line summary to `out`. True when
 /// it is valid. Unless `offline`, its names are resolved.
 pub fn check(policy: &Path, offline: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
     let (ok, summary, warnings) = match policy::load(policy) {
-        Ok(Loaded { policy, mut warnings, .. }) => {
+        Ok(Loaded { policy, mut warnings, kept }) => {
+            drop(kept);
+            let policy = Arc::new(policy);
             let (resolved, unresolved) = if offline { Default::default() } else { names::resolve(&policy)? };
             warnings.extend(unresolved);
             print_warnings(&warnings, err)?;

@@ -132,15 +132,25 @@ fn judge(
 /// The policy without what cannot bear on the two addresses: small, and decides the same for them.
 fn about(policy: &Policy, Path { subscriber: from, remote: to, .. }: Path) -> Policy {
     let has = |prefix: &IpNetwork, address| prefix.contains(address);
-    let bears = |scope: &Scope<IpNetwork>, address| match scope {
+    // Whether a rule bears on the address, and what it lists besides goes.
+    let bears = |scope: &mut Scope<IpNetwork>, address| match scope {
         Scope::Every => true,
-        Scope::Only(prefixes) => prefixes.iter().any(|prefix| has(prefix, address)),
+        Scope::Only(prefixes) => {
+            let near: Vec<_> = prefixes.iter().filter(|prefix| has(prefix, address)).copied().collect();
+            *prefixes = near.into();
+            !prefixes.is_empty()
+        }
     };
     let mut small = policy.clone();
     small.zones.iter_mut().for_each(|zone| zone.subscribers.retain(|prefix| has(prefix, from)));
-    small.relays.retain(|relay| relay.addresses.iter().any(|prefix| has(prefix, to)));
-    small.exceptions.retain(|rule| bears(&rule.subscribers, from) && bears(&rule.destinations, to));
-    small.blocks.retain(|rule| bears(&rule.subscribers, from) && bears(&rule.destinations, to));
+    small.relays.retain_mut(|relay| {
+        relay.addresses.retain(|prefix| has(prefix, to));
+        !relay.addresses.is_empty()
+    });
+    small
+        .exceptions
+        .retain_mut(|rule| bears(&mut rule.subscribers, from) && bears(&mut rule.destinations, to));
+    small.blocks.retain_mut(|rule| bears(&mut rule.subscribers, from) && bears(&mut rule.destinations, to));
     small
 }
 

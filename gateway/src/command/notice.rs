@@ -8,6 +8,7 @@ use crate::notice::greeting::Texts;
 use crate::notice::limits::RESERVE;
 use crate::notice::{Responder, Settings};
 use crate::policy::{Loaded, Refused};
+use crate::progress::Progress;
 use crate::watch::Watch;
 use anyhow::Context;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -44,7 +45,9 @@ enum Input {
 
 /// Answers until SIGTERM or SIGINT.
 pub fn notice(mut options: Options) -> Result<(), Failure> {
-    let (loaded, watch) = Watch::load(&options.policy, &[]);
+    let progress = Progress::logged();
+    let (loaded, watch) = Watch::load(&options.policy);
+    drop(progress);
     let Loaded { policy, warnings, .. } = loaded.map_err(Failure::Policy)?;
     for warning in warnings {
         warn!("{warning}");
@@ -60,9 +63,9 @@ pub fn notice(mut options: Options) -> Result<(), Failure> {
         responder.runtime().spawn(signals.forward(inputs, || Input::Reload, || Input::Stop));
     }
     let texts = Texts::of(&policy.zones);
+    drop(policy);
     let mut follower = Follower {
         policy: options.policy,
-        sources: policy.sources,
         watch,
         responder,
         addresses: options.addresses,
@@ -90,7 +93,6 @@ pub fn notice(mut options: Options) -> Result<(), Failure> {
 /// Keeps a responder to what the policy says.
 struct Follower {
     policy: PathBuf,
-    sources: Vec<PathBuf>,
     watch: Watch,
     responder: Responder,
     /// Instead of the policy's, unless empty.
@@ -112,7 +114,9 @@ impl Follower {
     }
 
     fn reload(&mut self, why: &str) {
-        let (loaded, watch) = Watch::load(&self.policy, &self.sources);
+        let progress = Progress::logged();
+        let (loaded, watch) = Watch::load(&self.policy);
+        drop(progress);
         self.watch = watch;
         self.responder.reloaded(loaded.is_ok());
         match loaded {
@@ -120,7 +124,6 @@ impl Follower {
                 for warning in warnings {
                     warn!("{warning}");
                 }
-                self.sources = policy.sources;
                 for fault in self.take(Texts::of(&policy.zones)) {
                     error!("{fault}");
                 }

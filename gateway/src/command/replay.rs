@@ -5,6 +5,7 @@ use crate::datapath::object::Unmanaged;
 use crate::datapath::testrun::{Code, Runner, SHORTEST};
 use crate::policy::Policy;
 use crate::policy::compile::{Clock, compile};
+use crate::progress::Progress;
 use crate::tables::Tables;
 use gate25_common::verdict::{Action, Decision, Direction, Reason, Verdict};
 use jiff::Timestamp;
@@ -39,10 +40,12 @@ pub fn replay(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let progress = Progress::shown();
     let tables = compile(policy, Clock::new(at, STANDING), true, |zone| zone as u32 + 1)?;
     let mut packets = Packets::open(capture)?;
     let mut runner = Runner::new(&[direction], Unmanaged::Pass)?;
     runner.install(&tables)?;
+    drop(progress);
     if !json {
         writeln!(
             out,

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::datapath::tallies::Tally;
 use crate::policy::Policy;
 use crate::policy::compile::held_back;
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::{error, info, warn};
 
@@ -47,17 +48,19 @@ impl Controller {
 
     /// What the kernel refuses is tried again, but not at every tick.
     pub(super) fn recompile(&mut self) {
-        let policy = std::mem::take(&mut self.policy);
+        let policy = Arc::clone(&self.policy);
         let clock = self.state.clock(clock::now(), &policy.sense);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
         match self.put_into_force(&policy, clock, loaded) {
-            Ok(()) => self.follow_targets(),
+            Ok(()) => {
+                self.release();
+                self.follow_targets();
+            }
             Err(error) => {
                 error!("{error}: the tables in force stay, until the next try in a second");
                 self.not_before = Instant::now() + PATIENCE;
             }
         }
-        self.policy = policy;
     }
 
     /// Says which rules are not as the wall clock has them, because it was set back, and what to do if it is right.

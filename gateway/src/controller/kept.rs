@@ -19,7 +19,7 @@ pub(super) struct Found {
 impl Found {
     /// What is at the path, or was there when it last could be read.
     pub(super) fn load(config: &Config, state: &State) -> Result<Self, Failure> {
-        let (loaded, watch) = Watch::load(&config.policy, &[]);
+        let (loaded, watch) = Watch::load(&config.policy);
         let refused = match loaded {
             Ok(loaded) => return Ok(Self { loaded, watch, since: None }),
             Err(refused) => refused,

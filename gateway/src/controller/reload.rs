@@ -6,9 +6,11 @@ use crate::control::Reload;
 use crate::datapath::tallies::Tally;
 use crate::memory;
 use crate::policy::{Loaded, Refused};
+use crate::progress::Progress;
 use crate::status::Refusal;
 use crate::watch::Watch;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info};
 
@@ -16,17 +18,20 @@ impl Controller {
     /// Takes what is at the policy's path now, or keeps what is in force. With `trust_clock` it takes the wall clock for the
     /// newest time there was.
     pub(super) fn reload(&mut self, why: &str, trust_clock: bool) -> Reload {
-        let (loaded, watch) = Watch::load(&self.config.policy, &self.policy.sources);
+        let progress = Progress::logged();
+        let (loaded, watch) = Watch::load(&self.config.policy);
         self.watch = watch;
         let (problems, warnings) = match loaded {
             Ok(Loaded { policy, warnings, kept }) => {
                 warn_of(&warnings);
+                let policy = Arc::new(policy);
                 let now = clock::now();
                 let now = if trust_clock { now } else { self.state.clock(now, &policy.sense) };
                 self.names.ask(&policy, names::RELOAD_PATIENCE);
                 let result = self.put_into_force(&policy, now, Some(Timestamp::now()));
+                drop(progress);
                 if result.is_ok() {
-                    self.state.keep(&kept, &policy.digest);
+                    self.state.keep(kept, &policy.digest);
                     self.policy = policy;
                     self.retire();
                     self.follow_targets();

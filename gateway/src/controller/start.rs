@@ -23,13 +23,15 @@ use crate::datapath::tallies::{Tallies, Tally};
 use crate::datapath::zones::Slots;
 use crate::events::Events;
 use crate::names::{PATIENCE, Resolver};
-use crate::policy::{Loaded, Policy};
+use crate::policy::Loaded;
 use crate::probe::Prober;
+use crate::progress::Progress;
 use crate::state::{State, Writes};
 use crate::status::Shared;
 use aya::Ebpf;
 use gate25_common::verdict::Direction;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::warn;
 
@@ -49,6 +51,7 @@ impl Controller {
     /// Loads, installs, and only then attaches. On any failure nothing is left that was not there before.
     pub fn start(config: Config, around: Around, log: bool) -> Result<(Self, Vec<Ebpf>), Failure> {
         let pins = Pins::below(&config.pin)?;
+        let _progress = Progress::logged();
         let state = State::read(&config.state, &config.policy);
         let found = Found::load(&config, &state)?;
         warn_of(&found.loaded.warnings);
@@ -87,7 +90,7 @@ impl Controller {
         }
         let mut controller = Self {
             config: config.clone(),
-            policy: Policy::default(),
+            policy: Arc::default(),
             watch,
             store: Store::pinned(pins)?,
             slots: Slots::pinned(pins)?,
@@ -115,6 +118,7 @@ impl Controller {
             next_change: None,
             not_before: Instant::now(),
         };
+        let policy = Arc::new(policy);
         controller.name_gateways();
         controller.names.ask(&policy, PATIENCE);
         let (before, counted) = (controller.store.active()?, controller.store.rule_numbers()?);
@@ -136,7 +140,7 @@ impl Controller {
         controller.settle(pins);
         controller.tell_others(pins);
         controller.retire();
-        controller.state.keep(&kept, &controller.policy.digest);
+        controller.state.keep(kept, &controller.policy.digest);
         controller.tell_kept(since);
         // Not before: a start that fails takes no target from what an earlier controller left.
         controller.follow_targets();

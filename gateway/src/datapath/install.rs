@@ -4,18 +4,17 @@ use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
 use crate::suspects;
-use crate::tables::{Prefixes, Tables, Targets};
-use aya::maps::{
-    Array, ArrayOfMaps, HashMap, InnerMap, LpmTrie, Map, MapData, MapError, PerCpuHashMap, PerCpuValues,
-    lpm_trie::Key,
-};
+use crate::tables::{Tables, Targets, pack};
+use super::sys;
+use aya::Ebpf;
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
-use aya::{Ebpf, Pod};
-use gate25_common::abi::{Active, Cell, CellKey, RuleCount, Subscriber, Target, Thresholds, ZONE_SLOTS};
-use ipnetwork::IpNetwork;
+use gate25_common::abi::{Active, RuleCount, Target, Thresholds, ZONE_SLOTS};
+use gate25_common::table::{HEAD, Line, WORDS};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
 const NO_PREALLOC: u32 = 1;
@@ -76,6 +75,7 @@ impl Store {
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
     /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
+        let lines = pack(tables).map_err(|error| Fault::kernel("tables", error))?;
         let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 3);
         let flags = [
             (tables.any_enforced, Active::ENFORCES),
@@ -86,44 +86,20 @@ impl Store {
         let next = Active::new(generation, flags);
         self.add_rules(tables)?;
         let slot = next.slot();
-        fill_prefixes::<[u8; 4], Subscriber>(
-            self.generations("SUBSCRIBERS_V4")?,
-            slot,
-            &tables.subscribers,
-            false,
-            ipv4,
-        )?;
-        fill_prefixes::<[u8; 16], Subscriber>(
-            self.generations("SUBSCRIBERS_V6")?,
-            slot,
-            &tables.subscribers,
-            true,
-            ipv6,
-        )?;
-        fill_prefixes::<[u8; 4], u32>(
-            self.generations("DESTINATIONS_V4")?,
-            slot,
-            &tables.destinations,
-            false,
-            ipv4,
-        )?;
-        fill_prefixes::<[u8; 16], u32>(
-            self.generations("DESTINATIONS_V6")?,
-            slot,
-            &tables.destinations,
-            true,
-            ipv6,
-        )?;
-        let cells = self.fill_cells(slot, tables)?;
+        let lines = self.fill(slot, &lines)?;
         self.fill_targets(slot, &tables.targets)?;
         self.fill_settings(tables)?;
         self.array()?.set(0, next, 0).map_err(|error| fault("ACTIVE", error))?;
         // Setting a map of maps waits for every packet that is under way (`synchronize_rcu`). None can read the old
         // generation behind this line, so its rules may go, and the next install may overwrite it.
-        self.generations::<HashMap<MapData, CellKey, Cell>>("CELLS")?
-            .set(slot, &cells, 0)
-            .map_err(|error| fault("CELLS", error))?;
+        self.generations("TABLES")?.set(slot, &lines, 0).map_err(|error| fault("TABLES", error))?;
         Ok(next)
+    }
+
+    /// Lets go of the generation before the one in force. The kernel frees it later, and not where packets are.
+    pub fn release(&mut self) -> Result<(), Fault> {
+        let idle = self.active()?.slot() ^ 1;
+        self.fill(idle, &pack(&Tables::default()).unwrap_or_default()).map(drop)
     }
 
     /// Back to the generation before the last install, whose tables still stand.
@@ -131,17 +107,19 @@ impl Store {
         self.array()?.set(0, before, 0).map_err(|error| fault("ACTIVE", error))
     }
 
-    fn fill_cells(&mut self, slot: u32, tables: &Tables) -> Result<HashMap<MapData, CellKey, Cell>, Fault> {
-        let mut outer = self.generations("CELLS")?;
-        let mut filled = || -> Result<_, MapError> {
-            let mut inner = HashMap::<MapData, CellKey, Cell>::create(room(tables.cells.len()), NO_PREALLOC)?;
-            for (key, cell) in &tables.cells {
-                inner.insert(key, cell, 0)?;
-            }
-            outer.set(slot, &inner, 0)?;
-            Ok(inner)
+    /// Puts lines into a place for a generation.
+    fn fill(&mut self, slot: u32, lines: &[Line]) -> Result<MapData, Fault> {
+        let (head, rest) = lines.split_at(lines.len().min(HEAD));
+        let Map::Array(heads) = self.map("HEADS")? else {
+            return Err(Fault::kernel("HEADS", "is of another type"));
         };
-        filled().map_err(|error| fault("CELLS", error))
+        sys::write(heads.fd().as_fd(), u64::from(slot) * size_of::<[Line; HEAD]>() as u64, head)
+            .map_err(|error| Fault::kernel("map HEADS", error))?;
+        // The kernel makes no map for nothing.
+        let made = sys::array_of(if rest.is_empty() { &[Line([0; WORDS])] } else { rest }).map_err(|error| Fault::kernel("map TABLES", error))?;
+        let inner = MapData::from_fd(made).map_err(|error| fault("TABLES", error))?;
+        self.generations::<MapData>("TABLES")?.set(slot, &inner, 0).map_err(|error| fault("TABLES", error))?;
+        Ok(inner)
     }
 
     /// What decides on no packet, and so has no generations: who counts as one subscriber, and when it is a suspect.
@@ -252,47 +230,6 @@ impl Store {
     {
         self.map(name)?.try_into().map_err(|error| fault(name, error))
     }
-}
-
-fn fill_prefixes<K: Pod, V: Pod>(
-    mut outer: ArrayOfMaps<&mut MapData, LpmTrie<MapData, K, V>>,
-    slot: u32,
-    prefixes: &Prefixes<V>,
-    is_ipv6: bool,
-    octets: impl Fn(IpNetwork) -> Option<K>,
-) -> Result<(), Fault>
-where
-    LpmTrie<MapData, K, V>: InnerMap,
-{
-    let mut filled = || -> Result<(), MapError> {
-        let mut inner = LpmTrie::<MapData, K, V>::create(room(prefixes.len(is_ipv6)), NO_PREALLOC)?;
-        for (prefix, value) in prefixes.iter(is_ipv6) {
-            if let Some(octets) = octets(prefix) {
-                inner.insert(&Key::new(u32::from(prefix.prefix()), octets), value, 0)?;
-            }
-        }
-        outer.set(slot, &inner, 0)
-    };
-    filled().map_err(|error| fault("prefixes", error))
-}
-
-fn ipv4(prefix: IpNetwork) -> Option<[u8; 4]> {
-    match prefix {
-        IpNetwork::V4(prefix) => Some(prefix.network().octets()),
-        IpNetwork::V6(_) => None,
-    }
-}
-
-fn ipv6(prefix: IpNetwork) -> Option<[u8; 16]> {
-    match prefix {
-        IpNetwork::V4(_) => None,
-        IpNetwork::V6(prefix) => Some(prefix.network().octets()),
-    }
-}
-
-/// The kernel makes no map for nothing.
-fn room(entries: usize) -> u32 {
-    u32::try_from(entries).unwrap_or(u32::MAX).max(1)
 }
 
 fn fault(name: &'static str, error: MapError) -> Fault {

@@ -16,12 +16,9 @@ use std::path::{Path, PathBuf};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GATE25_OBJECT"));
 
 /// Maps that all interfaces share.
-pub(super) const SHARED: [&str; 17] = [
-    "SUBSCRIBERS_V4",
-    "SUBSCRIBERS_V6",
-    "DESTINATIONS_V4",
-    "DESTINATIONS_V6",
-    "CELLS",
+pub(super) const SHARED: [&str; 14] = [
+    "HEADS",
+    "TABLES",
     "TARGETS",
     "ACTIVE",
     "RULES",

@@ -24,10 +24,10 @@ impl Texts {
     /// Those of a policy's zones.
     #[must_use]
     pub fn of(zones: &[Zone]) -> Self {
-        let mut subscribers = Prefixes::default();
-        for (index, zone) in zones.iter().enumerate() {
-            zone.subscribers.iter().for_each(|prefix| subscribers.insert(*prefix, index));
-        }
+        let numbered = zones.iter().enumerate();
+        let subscribers = numbered
+            .flat_map(|(index, zone)| zone.subscribers.iter().map(move |prefix| (*prefix, index)))
+            .collect();
         Self { zones: zones.iter().map(|zone| (zone.id.clone(), zone.notice.clone())).collect(), subscribers }
     }
 

@@ -8,11 +8,12 @@
 mod cells;
 mod classes;
 mod rules;
+mod sweep;
 
 use super::{Action, Endpoints, Mode, Policy, ReturnPath, Zone};
 use crate::tables::Tables;
 use cells::{Compiler, Scopes, is_everywhere};
-use classes::{Classes, Sweep};
+use classes::Classes;
 use gate25_common::abi::{
     ANY_IPV4, ANY_IPV6, CellKey, FIRST_LISTED, FOREVER, HAS_ANY, HAS_PAIRS, Subscriber, Target,
 };
@@ -22,7 +23,9 @@ use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use rules::{active, names};
 pub use rules::{held_back, next_change, rule_number};
+use rustc_hash::FxHashMap;
 use std::net::IpAddr;
+use sweep::{Held, Sweep};
 
 /// Cells that a policy may need; one that needs more pairs too many listed subscribers with too many destinations.
 pub const MAX_CELLS: usize = 1 << 22;
@@ -136,10 +139,13 @@ pub fn compile(
     for (index, rule) in rules.iter().enumerate() {
         rule.subscribers.into_iter().flatten().for_each(|prefix| sweep.member(*prefix, index));
     }
-    sweep.run(|prefix, zone, members| {
+    let mut known = FxHashMap::default();
+    sweep.run(|Held { prefix, zone, members, set }| {
         let Some(zone) = zone else { return };
-        let members = members.iter().filter(|member| rules[member.rule].zones.has(&zone)).copied().collect();
-        let class = sources.intern((scopes.of[zone], members), prefix.is_ipv6());
+        let class = *known.entry((zone, set, prefix.is_ipv6())).or_insert_with(|| {
+            let members = members.iter().filter(|member| rules[member.rule].zones.has(&zone));
+            sources.intern((scopes.of[zone], members.copied().collect()), prefix.is_ipv6())
+        });
         subscribers.push((prefix, zone, class));
     })?;
 
@@ -149,9 +155,12 @@ pub fn compile(
         let listed = rule.destinations.into_iter().flatten().filter(|prefix| prefix.prefix() > 0);
         listed.for_each(|prefix| sweep.member(*prefix, index));
     }
-    sweep.run(|prefix, _, members| {
-        let class = targets.intern((0, members.to_vec()), prefix.is_ipv6());
-        tables.destinations.insert(prefix, class);
+    let mut known = FxHashMap::default();
+    sweep.run(|Held { prefix, members, set, .. }| {
+        let class = *known
+            .entry((set, prefix.is_ipv6()))
+            .or_insert_with(|| targets.intern((0, members.to_vec()), prefix.is_ipv6()));
+        tables.destinations.push(prefix, class);
     })?;
 
     let open = (0..rules.len())
@@ -176,7 +185,7 @@ pub fn compile(
             cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
             relay_limit: policy.zones[zone].relay_limit.unwrap_or(0),
         };
-        tables.subscribers.insert(prefix, entry);
+        tables.subscribers.push(prefix, entry);
     }
     for ipv6 in [false, true] {
         let needed = tables.subscribers.len(ipv6).max(tables.destinations.len(ipv6));

@@ -1,17 +1,22 @@
 //! The files of a policy: which there are, what is in them, and the lists they name.
 
+mod digest;
+mod list;
+#[cfg(test)]
+mod random;
+
 use super::kept::{Kept, place};
 use super::problem::{Fault, Position, Problem, Report, Why};
-use super::validate::{self, Source, prefix};
+use super::validate::{self, Source};
 use super::{Policy, yaml};
+use digest::Digests;
 use ipnetwork::IpNetwork;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The most octets of one file that are read.
 pub(crate) const MAX_FILE: u64 = 64 << 20;
@@ -43,26 +48,41 @@ pub struct Refused {
 
 /// Reads and checks a policy: one file, or a directory whose `*.yaml` and `*.yml` files are merged in name order.
 pub fn load(path: &Path) -> Result<Loaded, Refused> {
-    load_from(path, None)
+    load_seeing(path, &mut |_| {})
+}
+
+/// The same; `see` is called with each file and folder right before anything of it is read.
+pub fn load_seeing(path: &Path, see: &mut dyn FnMut(&Path)) -> Result<Loaded, Refused> {
+    load_from(path, None, see)
 }
 
 /// Checks a policy whose files were kept, as if they were in their places.
 pub fn load_kept(kept: &Kept) -> Result<Loaded, Refused> {
-    load_from(&kept.policy, Some(kept))
+    load_from(&kept.policy, Some(kept), &mut |_| {})
 }
 
-fn load_from(path: &Path, kept: Option<&Kept>) -> Result<Loaded, Refused> {
+fn load_from(path: &Path, kept: Option<&Kept>, see: &mut dyn FnMut(&Path)) -> Result<Loaded, Refused> {
     let mut report = Report::default();
-    let mut inputs = Inputs { kept, ..Inputs::default() };
+    let mut inputs = Inputs {
+        kept,
+        see,
+        files: BTreeMap::new(),
+        unreadable: 0,
+        sources: Vec::new(),
+        seen: HashSet::new(),
+        digests: Digests::default(),
+        lists: HashMap::new(),
+        listed: 0,
+    };
     let mut files = Vec::new();
     let mut complete = true;
     for file in list(path, &mut inputs, &mut report) {
+        inputs.add(&file);
         let read = inputs.slurp(&file).map_err(|unread| {
             inputs.unreadable += usize::from(unread.error.is_some());
             unread.fault
         });
         let read = read.and_then(|text| Ok((yaml::parse(&text)?, text)));
-        inputs.add(&file);
         match read {
             Ok((root, text)) => files.push(Source::read(file, text, root, &mut report)),
             Err(fault) => {
@@ -73,25 +93,17 @@ fn load_from(path: &Path, kept: Option<&Kept>) -> Result<Loaded, Refused> {
     }
     complete &= !report.is_refused() || !files.is_empty();
     let mut policy = validate::validate(&files, complete, &mut inputs, &mut report);
-    let Inputs { sources, hasher, sense, files: lists, unreadable, .. } = inputs;
+    let Inputs { sources, digests, files: lists, unreadable, .. } = inputs;
     let refused = report.is_refused();
     let is_unreadable = unreadable > 0 && unreadable == report.refusals();
     let (problems, warnings) = report.finish(path, &sources);
     if refused {
         return Err(Refused { problems, warnings, sources, is_unreadable });
     }
-    policy.digest = hex(hasher);
-    policy.sense = hex(sense);
+    (policy.digest, policy.sense) = digests.finish();
     policy.sources = sources;
     let files = files.into_iter().map(|source| (place(&source.path), source.octets)).chain(lists).collect();
     Ok(Loaded { policy, warnings, kept: Kept { policy: place(path), files } })
-}
-
-/// In lower case.
-fn hex(hasher: Sha256) -> String {
-    let octets = hasher.finalize();
-    let halves = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
-    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
 /// Whether a file of a policy directory belongs to the policy, by its name.
@@ -103,11 +115,11 @@ pub fn is_policy(name: &OsStr) -> bool {
 
 /// The policy files at `path`, which is a file itself or a directory.
 fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
+    inputs.add(path);
     let is_folder = inputs.kept.map_or_else(|| path.is_dir(), Kept::is_folder);
     if !is_folder {
         return vec![path.to_owned()];
     }
-    inputs.add(path);
     let mut names = match inputs.kept.map_or_else(|| names(path), |kept| Ok(kept.names())) {
         Ok(names) => names,
         Err(error) => {
@@ -135,20 +147,21 @@ fn names(folder: &Path) -> io::Result<Vec<OsString>> {
 }
 
 /// What a policy is made of, as it is read: the order of `sources` is that of the digest.
-#[derive(Default)]
 pub(super) struct Inputs<'a> {
     /// Where files are read from, if not from the disk.
     kept: Option<&'a Kept>,
+    /// Told of what is about to be read.
+    see: &'a mut dyn FnMut(&Path),
     /// The lists that were read.
     files: BTreeMap<PathBuf, Vec<u8>>,
     /// How many files the system did not let us read.
     unreadable: usize,
     sources: Vec<PathBuf>,
-    hasher: Sha256,
-    digested: usize,
-    /// Of the same without comments and empty lines.
-    sense: Sha256,
-    lists: HashMap<PathBuf, Option<Rc<[IpNetwork]>>>,
+    seen: HashSet<PathBuf>,
+    digests: Digests,
+    lists: HashMap<PathBuf, Option<Arc<Vec<IpNetwork>>>>,
+    /// How many prefixes they have together.
+    listed: usize,
 }
 
 impl Inputs<'_> {
@@ -164,34 +177,21 @@ impl Inputs<'_> {
         }
     }
 
+    /// A file or folder is about to be read.
     fn add(&mut self, file: &Path) {
-        if !self.sources.iter().any(|source| source == file) {
+        if self.seen.insert(file.to_owned()) {
+            (self.see)(file);
             self.sources.push(file.to_owned());
         }
     }
 
-    /// Adds a file's octets to the digest, which of a single file is the plain SHA-256. NUL, which no file may hold,
-    /// keeps files apart: a line that moves from one list to the next is a change.
+    /// Adds a file's octets to the digests.
     pub(super) fn digest(&mut self, octets: &[u8]) {
-        if self.digested > 0 {
-            self.hasher.update([0]);
-        }
-        self.hasher.update(octets);
-        self.digested += 1;
-        // A `#` inside quotes is taken for a comment, too: then a change behind it counts for none.
-        for line in octets.split(|octet| *octet == b'\n') {
-            let comment = (0..line.len())
-                .find(|at| line[*at] == b'#' && (*at == 0 || line[*at - 1].is_ascii_whitespace()));
-            let said = line[..comment.unwrap_or(line.len())].trim_ascii_end();
-            if !said.is_empty() {
-                self.sense.update(said);
-                self.sense.update([b'\n']);
-            }
-        }
+        self.digests.add(octets);
     }
 
     /// The prefixes in a list file; `None` when it has been refused.
-    pub(super) fn list(&mut self, file: &Path, report: &mut Report) -> Option<Rc<[IpNetwork]>> {
+    pub(super) fn list(&mut self, file: &Path, report: &mut Report) -> Option<Arc<Vec<IpNetwork>>> {
         if let Some(list) = self.lists.get(file) {
             return list.clone();
         }
@@ -199,7 +199,8 @@ impl Inputs<'_> {
         let list = match self.slurp(file) {
             Ok(octets) => {
                 self.digest(&octets);
-                let list = prefixes(file, &octets, report);
+                let list = list::prefixes(file, &octets, self.listed, report);
+                self.listed += list.as_ref().map_or(0, |list| list.len());
                 self.files.insert(place(file), octets);
                 list
             }
@@ -212,32 +213,6 @@ impl Inputs<'_> {
         self.lists.insert(file.to_owned(), list.clone());
         list
     }
-}
-
-/// One prefix a line; `#` begins a comment.
-fn prefixes(file: &Path, octets: &[u8], report: &mut Report) -> Option<Rc<[IpNetwork]>> {
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    let mut list = Vec::new();
-    let mut sound = true;
-    for (index, line) in octets.split(|&octet| octet == b'\n').enumerate() {
-        let line = String::from_utf8_lossy(line);
-        let written = line.split('#').next().unwrap_or_default();
-        let text = written.trim();
-        if text.is_empty() {
-            continue;
-        }
-        match prefix::parse(text) {
-            Ok(prefix) => list.push(prefix),
-            Err(why) => {
-                sound = false;
-                let column = written.chars().take_while(|c| c.is_whitespace()).count() + 1;
-                let at = Position { line: index + 1, column };
-                let place = format!("line {}", at.line);
-                report.refuse(file, Fault { at, place, value: text.to_owned(), why });
-            }
-        }
-    }
-    sound.then(|| list.into())
 }
 
 /// A file that cannot be used.
@@ -257,7 +232,7 @@ fn slurp(path: &Path) -> Result<Vec<u8>, Box<Unread>> {
         if !metadata.is_file() {
             return Ok(Err(Why::new("is not a regular file", "put what it gives into a file")));
         }
-        let mut octets = Vec::new();
+        let mut octets = Vec::with_capacity(metadata.len().min(MAX_FILE) as usize + 1);
         File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut octets)?;
         if octets.len() as u64 > MAX_FILE {
             let cause = format!("is larger than {} MiB", MAX_FILE >> 20);

@@ -4,11 +4,11 @@
 use super::problem::{Fault, Position, Problem, Severity, Why};
 use super::{Policy, Scope};
 use ipnetwork::IpNetwork;
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most names of a policy, both keys together.
@@ -118,23 +118,26 @@ impl Policy {
 
     /// The policy with the addresses of names among the destinations of their rules. Without it, a name matches nothing.
     #[must_use]
-    pub fn with_addresses(&self, resolved: &[Resolved]) -> Cow<'_, Self> {
+    pub fn with_addresses(self: &Arc<Self>, resolved: &[Resolved]) -> Arc<Self> {
         let mut hosts = HashMap::<&str, Vec<IpNetwork>>::new();
         for Resolved { rule, addresses, .. } in resolved {
             hosts.entry(rule).or_default().extend(addresses.iter().copied().map(IpNetwork::from));
         }
-        if hosts.values().all(Vec::is_empty) {
-            return Cow::Borrowed(self);
+        hosts.retain(|_, hosts| !hosts.is_empty());
+        if hosts.is_empty() {
+            return Arc::clone(self);
         }
-        let mut policy = self.clone();
+        let mut policy = Self::clone(self);
         for relay in &mut policy.relays {
             relay.addresses.extend(hosts.get(relay.id.as_str()).into_iter().flatten());
         }
         for exception in &mut policy.exceptions {
-            if let Scope::Only(destinations) = &mut exception.destinations {
-                destinations.extend(hosts.get(exception.id.as_str()).into_iter().flatten());
+            if let (Scope::Only(destinations), Some(hosts)) =
+                (&mut exception.destinations, hosts.get(exception.id.as_str()))
+            {
+                Arc::make_mut(destinations).extend(hosts);
             }
         }
-        Cow::Owned(policy)
+        Arc::new(policy)
     }
 }

@@ -11,6 +11,7 @@ mod input;
 pub mod reader;
 
 use super::problem::{Fault, Position, Why};
+use crate::progress::{Step, note};
 use input::{Bounded, MAX_AHEAD, printable};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::borrow::Cow;
@@ -130,7 +131,11 @@ impl<'a> Builder<'a> {
             return Err(fault(Position::START, "(this file)", cause, remedy));
         }
         match event {
-            Some(Ok((event, span))) => Ok((event, position(&span))),
+            Some(Ok((event, span))) => {
+                let at = position(&span);
+                note(Step::Parsed, at.line, None);
+                Ok((event, at))
+            }
             Some(Err(error)) => Err(self.syntax(&error)),
             None => Ok((Event::StreamEnd, Position::START)),
         }

@@ -7,6 +7,7 @@ use crate::datapath::fault::Fault;
 use crate::datapath::pins::Pins;
 use crate::policy::compile::compile;
 use crate::policy::{self, Loaded, Refused};
+use crate::progress::Progress;
 use crate::{control, http};
 use rustix::fs::{Access, Mode, OFlags, access, open, statfs};
 use rustix::io::Errno;
@@ -16,6 +17,7 @@ use std::path::Path;
 pub(super) fn policy(config: &Config) -> (Line, bool) {
     let line = |found: String| Line::ok("policy", found, "valid");
     let shown = config.policy.display();
+    let _progress = Progress::shown();
     match policy::load(&config.policy) {
         Ok(Loaded { policy, .. }) => {
             match compile(&policy, clock::now(), config.enforce, |zone| zone as u32 + 1) {

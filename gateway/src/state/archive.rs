@@ -7,7 +7,8 @@ use super::Found;
 use crate::policy::Kept;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use tar::{Archive, Builder, Entries, EntryType, Header};
 
@@ -32,22 +33,57 @@ struct Manifest {
     files: Vec<PathBuf>,
 }
 
-/// The archive's octets, which depend on nothing but what is in it.
-pub(super) fn write(kept: &Kept, digest: &str) -> io::Result<Vec<u8>> {
+/// Whether the file at `path` is the archive that would be written.
+pub(super) fn is_at(path: &Path, kept: &Kept, digest: &str) -> bool {
+    let is_same = || -> io::Result<bool> {
+        if !fs::metadata(path)?.is_file() {
+            return Ok(false);
+        }
+        let mut same = Same(BufReader::with_capacity(PIECE, File::open(path)?));
+        write(kept, digest, &mut same)?;
+        Ok(same.0.fill_buf()?.is_empty())
+    };
+    is_same().unwrap_or(false)
+}
+
+/// So many octets of a file are compared together.
+const PIECE: usize = 1 << 16;
+
+/// Takes what the reader has next, and nothing else.
+struct Same<R>(R);
+
+impl<R: BufRead> Write for Same<R> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let there = self.0.fill_buf()?;
+        let length = there.len().min(octets.len());
+        if there[..length] != octets[..length] {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        self.0.consume(length);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes the archive, whose octets depend on nothing but what is in it.
+pub(super) fn write(kept: &Kept, digest: &str, to: impl Write) -> io::Result<()> {
     let manifest = Manifest {
         policy: kept.policy.clone(),
         digest: digest.to_owned(),
         files: kept.files.keys().cloned().collect(),
     };
-    let mut archive = Builder::new(Vec::new());
+    let mut archive = Builder::new(to);
     append(&mut archive, Path::new(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     for (number, (path, octets)) in kept.files.iter().enumerate() {
         append(&mut archive, &name(number, path), octets)?;
     }
-    archive.into_inner()
+    archive.finish()
 }
 
-fn append(archive: &mut Builder<Vec<u8>>, name: &Path, octets: &[u8]) -> io::Result<()> {
+fn append(archive: &mut Builder<impl Write>, name: &Path, octets: &[u8]) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o640);

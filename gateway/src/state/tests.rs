@@ -8,6 +8,12 @@ fn at(second: i64) -> Clock {
     Clock::standing_at(Timestamp::from_second(second).unwrap())
 }
 
+/// Ticks, and waits for what that wrote.
+fn tick(state: &mut State, clock: Clock) {
+    state.tick(clock);
+    state.finish();
+}
+
 /// A policy of two files and two lists, one of which is reached through `..`; and where it is.
 fn policy(folder: &Path) -> PathBuf {
     let policies = folder.join("policies");
@@ -29,9 +35,9 @@ fn a_policy_is_made_again_of_what_was_kept() {
     let (path, state) = (policy(folder.path()), folder.path().join("deep/state"));
     let loaded = load(&path).unwrap();
     let mut kept = State::read(&state, &path);
-    kept.keep(&loaded.kept, &loaded.policy.digest);
+    kept.keep(loaded.kept.clone(), &loaded.policy.digest);
     kept.installed(at(1_000), &loaded.policy.digest);
-    kept.tick(at(1_000));
+    tick(&mut kept, at(1_000));
     assert!(kept.fault.is_none());
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o750);
 
@@ -55,7 +61,7 @@ fn an_archive_is_written_when_it_is_another() {
     let loaded = load(&path).unwrap();
     let mut kept = State::read(&state, &path);
     let mut written = |contents: &Kept, digest: &str| {
-        kept.keep(contents, digest);
+        kept.keep(contents.clone(), digest);
         kept.write();
         fs::metadata(state.join(POLICY)).unwrap().modified().unwrap()
     };
@@ -63,7 +69,19 @@ fn an_archive_is_written_when_it_is_another() {
     assert_eq!(written(&loaded.kept, "1"), first);
     let mut other = loaded.kept.clone();
     other.files.values_mut().for_each(|octets| octets.push(b'\n'));
-    assert_ne!(written(&other, "1"), first);
+    let second = written(&other, "1");
+    assert_ne!(second, first);
+    let third = written(&other, "2");
+    assert_ne!(third, second);
+    assert_eq!(written(&other, "2"), third);
+    // What is there may go on behind the archive, or end within it.
+    let whole = fs::read(state.join(POLICY)).unwrap();
+    for damaged in [[&whole[..], b"\0"].concat(), whole[..whole.len() - 1].to_vec(), Vec::new()] {
+        fs::write(state.join(POLICY), damaged).unwrap();
+        written(&other, "2");
+        assert_eq!(fs::read(state.join(POLICY)).unwrap(), whole);
+    }
+    assert!(State::read(&state, &path).kept().unwrap().unwrap().kept == other);
 }
 
 #[test]
@@ -91,7 +109,7 @@ fn what_is_damaged_is_said_and_not_used() {
     let (path, folder) = (policy(folder.path()), folder.path().join("state"));
     let loaded = load(&path).unwrap();
     let mut state = State::read(&folder, &path);
-    state.keep(&loaded.kept, "1");
+    state.keep(loaded.kept, "1");
     state.installed(at(1_000), "1");
     state.write();
     let (tar, json) = (folder.join(POLICY), folder.join(CLOCK));
@@ -131,27 +149,55 @@ fn it_is_written_once_a_second_at_most_and_a_failure_keeps_the_old() {
     let read = || read(&file, newest::read).unwrap().unwrap().time;
     let mut state = State::read(folder.path(), Path::new("/p"));
     state.installed(at(1_000), "1");
-    state.tick(at(1_000));
+    tick(&mut state, at(1_000));
     assert_eq!(read(), at(1_000).wall);
     state.installed(at(2_000), "1");
-    state.tick(at(2_000));
+    tick(&mut state, at(2_000));
     assert_eq!(read(), at(1_000).wall, "again within the second");
     state.tried = Instant::now().checked_sub(PACE);
-    state.tick(at(3_000));
+    tick(&mut state, at(3_000));
     assert_eq!(read(), at(3_000).wall);
     state.tried = Instant::now().checked_sub(PACE);
-    state.tick(at(4_000));
+    tick(&mut state, at(4_000));
     assert_eq!(read(), at(3_000).wall, "nothing is due");
     state.tried = Instant::now().checked_sub(REFRESH);
     // Nothing can be made there, not even by root.
     fs::create_dir_all(folder.path().join(".clock.json.new/full")).unwrap();
-    state.tick(at(5_000));
+    tick(&mut state, at(5_000));
     assert!(state.fault.is_some());
     assert_eq!(read(), at(3_000).wall);
     fs::remove_dir_all(folder.path().join(".clock.json.new")).unwrap();
-    state.tick(at(6_000));
+    tick(&mut state, at(6_000));
     assert!(state.fault.is_some(), "it waits for a second");
     state.tried = Instant::now().checked_sub(PACE);
-    state.tick(at(6_000));
+    tick(&mut state, at(6_000));
     assert_eq!((state.fault.is_none(), read()), (true, at(6_000).wall));
+}
+
+#[test]
+fn who_ticks_does_not_wait_for_the_disk_and_nothing_newer_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, state) = (policy(folder.path()), folder.path().join("state"));
+    let loaded = load(&path).unwrap();
+    let mut kept = State::read(&state, &path);
+    kept.installed(at(1_000), "1");
+    kept.keep(loaded.kept.clone(), "1");
+    // A disk that takes its time.
+    let (go, waits) = std::sync::mpsc::channel::<()>();
+    let slow = kept.unwritten.clone();
+    kept.writing = Some(std::thread::spawn(move || {
+        let _ = waits.recv_timeout(Duration::from_secs(10));
+        Written { policy: Ok(()), kept: slow, newest: Ok(()) }
+    }));
+    kept.tick(at(2_000));
+    assert!(!state.exists(), "it began while it was writing");
+    kept.keep(loaded.kept.clone(), "2");
+    kept.tick(at(3_000));
+    drop(go);
+    kept.finish();
+    assert_eq!(kept.unwritten.as_ref().unwrap().1, "2", "what came meanwhile is not written");
+    assert_eq!(kept.writes, Writes { done: 1, failed: 0 });
+    tick(&mut kept, at(4_000));
+    assert_eq!(State::read(&state, &path).kept().unwrap().unwrap().digest, "2");
+    assert!(kept.unwritten.is_none());
 }

@@ -22,7 +22,7 @@ impl Scopes {
         let mut restricted = vec![Vec::new(); zones];
         for (index, rule) in rules.iter().enumerate() {
             if let Scope::Only(only) = rule.zones {
-                for zone in only {
+                for zone in only.iter() {
                     restricted[*zone].push(index);
                 }
             }

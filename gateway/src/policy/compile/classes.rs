@@ -1,9 +1,6 @@
-//! Prefixes that nest → classes of addresses that the same rules list.
+//! Classes of addresses that the same rules list.
 
-use super::{MAX_MEMBERS, TooLarge};
-use ipnetwork::IpNetwork;
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 /// A rule that lists a prefix which has the address, with that prefix's length (the longest, where it lists several).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,81 +65,3 @@ impl Classes {
     }
 }
 
-/// Prefixes to be swept from the widest to the most specific; each inherits from those that contain it.
-#[derive(Default)]
-pub(super) struct Sweep {
-    items: Vec<(IpNetwork, Item)>,
-}
-
-#[derive(Clone, Copy)]
-enum Item {
-    Zone(usize),
-    Member(usize),
-}
-
-impl Sweep {
-    /// A prefix of a zone.
-    pub(super) fn zone(&mut self, prefix: IpNetwork, zone: usize) {
-        self.items.push((prefix, Item::Zone(zone)));
-    }
-
-    /// A prefix that a rule lists.
-    pub(super) fn member(&mut self, prefix: IpNetwork, rule: usize) {
-        self.items.push((prefix, Item::Member(rule)));
-    }
-
-    /// Calls `each` once for every distinct prefix, with the zone of the most specific zone prefix and all members,
-    /// sorted by rule.
-    pub(super) fn run(
-        mut self,
-        mut each: impl FnMut(IpNetwork, Option<usize>, &[Member]),
-    ) -> Result<(), TooLarge> {
-        let mut needed = 0;
-        self.items.sort_by_key(|(prefix, _)| (prefix.network(), prefix.prefix()));
-        let mut open: Vec<Open> = Vec::new();
-        for group in self.items.chunk_by(|(one, _), (other, _)| one == other) {
-            let prefix = group[0].0;
-            while open.last().is_some_and(|outer| !contains(outer.prefix, prefix.network())) {
-                open.pop();
-            }
-            let mut here = match open.last() {
-                Some(outer) => Open { prefix, ..outer.clone() },
-                None => Open { prefix, zone: None, members: Vec::new() },
-            };
-            for (_, item) in group {
-                match *item {
-                    Item::Zone(zone) => here.zone = Some(zone),
-                    Item::Member(rule) => here.add(Member { rule, length: prefix.prefix() }),
-                }
-            }
-            needed += here.members.len();
-            if needed > MAX_MEMBERS {
-                return Err(TooLarge { what: "overlaps of listed prefixes", needed, limit: MAX_MEMBERS });
-            }
-            each(prefix, here.zone, &here.members);
-            open.push(here);
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone)]
-struct Open {
-    prefix: IpNetwork,
-    zone: Option<usize>,
-    members: Vec<Member>,
-}
-
-impl Open {
-    fn add(&mut self, member: Member) {
-        match self.members.binary_search_by_key(&member.rule, |known| known.rule) {
-            Ok(place) => self.members[place] = member,
-            Err(place) => self.members.insert(place, member),
-        }
-    }
-}
-
-/// `IpNetwork::contains`, but for addresses of the other family false.
-fn contains(prefix: IpNetwork, address: IpAddr) -> bool {
-    prefix.is_ipv6() == address.is_ipv6() && prefix.contains(address)
-}

@@ -8,6 +8,7 @@ use crate::policy::problem::{Why, hides, nearest};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The most octets of an id: it becomes a metric label and a column.
 const MAX_ID: usize = 120;
@@ -148,29 +149,40 @@ pub(super) fn scope(
         return Scope::Every;
     }
     let inline = prefixes(check, place, written, role);
-    let mut scope = inline.map(|list| list.into_iter().map(|(_, prefix)| prefix).collect::<Vec<_>>());
-    if let Some(file) = file {
-        let listed = file_list(check, inputs, &file_place, file, role);
-        scope.get_or_insert_default().extend_from_slice(&listed);
+    let inline = inline.map(|list| list.into_iter().map(|(_, prefix)| prefix).collect::<Vec<_>>());
+    let listed = file.map(|file| file_list(check, inputs, &file_place, file, role));
+    match (inline, listed) {
+        (None, None) => Scope::Every,
+        // Not copied: it may be long, and many rules may name it.
+        (None, Some(listed)) => Scope::Only(listed),
+        (Some(mut list), listed) => {
+            list.extend_from_slice(&listed.unwrap_or_default());
+            Scope::Only(list.into())
+        }
     }
-    scope.map_or(Scope::Every, Scope::Only)
 }
 
 /// The prefixes of a list file.
-fn file_list(check: &mut Check, inputs: &mut Inputs, place: &str, file: &str, role: Role) -> Vec<IpNetwork> {
+fn file_list(
+    check: &mut Check,
+    inputs: &mut Inputs,
+    place: &str,
+    file: &str,
+    role: Role,
+) -> Arc<Vec<IpNetwork>> {
     if file.is_empty() {
         check.problem(place, file, Why::new("names no file", "write the path of a list, or remove the key"));
-        return Vec::new();
+        return Arc::default();
     }
     if check.source.is_refused(place) {
-        return Vec::new();
+        return Arc::default();
     }
     let path = check.source.path.parent().unwrap_or(Path::new("")).join(file);
     let list = inputs.list(&path, check.report);
     if list.as_ref().is_some_and(|list| list.is_empty()) {
         check.problem(place, file, Why::new("lists no prefix", role.if_empty));
     }
-    list.map_or_else(Vec::new, |list| list.to_vec())
+    list.unwrap_or_default()
 }
 
 /// `zones` of a rule, as indices.
@@ -207,7 +219,7 @@ pub(super) fn zone_scope(
                     None => {}
                 }
             }
-            Scope::Only(indices)
+            Scope::Only(indices.into())
         }
     }
 }

@@ -4,6 +4,8 @@ use crate::policy::problem::Why;
 use ipnetwork::IpNetwork;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+pub mod plain;
+
 const EXAMPLE: &str = "write an address or a prefix, as 192.0.2.25 or 2001:db8:25::/64";
 
 /// `ADDRESS/LENGTH` without host bits, or a bare address, which is a host.

@@ -5,7 +5,8 @@ use crate::policy::document::{self, Texts};
 use crate::policy::problem::{Report, Why};
 use crate::policy::{Action, Endpoints, Notice, Policy, Relay, Zone};
 use ipnetwork::IpNetwork;
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// The most octets of a text that goes into a greeting, whose lines have at most 512 (RFC 5321 section 4.5.3.1.5).
 const MAX_TEXT: usize = 200;
@@ -125,6 +126,7 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
     let places = sources.iter().flat_map(|source| {
         (0..source.document.zones.len()).map(move |number| (source, format!("zones[{number}]")))
     });
+    let owners = Owners::of(&policy.zones);
     for (index, (zone, (source, place))) in policy.zones.iter().zip(places).enumerate() {
         let check = &mut Check { source, report };
         let at = match zone.action {
@@ -144,18 +146,17 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
         let to = zone.redirects_to();
         for endpoint in [false, true].into_iter().filter_map(|ipv6| to.of(ipv6)) {
             let value = endpoint.to_string();
-            if let Some(prefix) = zone.subscribers.iter().find(|prefix| prefix.contains(endpoint.ip())) {
+            let around = owners.around(endpoint.ip());
+            if let Some((prefix, _)) = around.iter().find(|(_, owner)| *owner == index) {
                 let cause = format!(
                     "is inside the zone's own {prefix}, so its answers would not cross the interface again, or would loop"
                 );
                 check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
             }
-            let others = policy.zones.iter().enumerate().filter(|(other, _)| *other != index);
-            let has = |zone: &Zone| zone.subscribers.iter().any(|prefix| prefix.contains(endpoint.ip()));
-            if let Some((_, other)) = others.into_iter().find(|(_, other)| has(other)) {
+            if let Some((_, other)) = around.iter().find(|(_, owner)| *owner != index) {
                 let cause = format!(
                     "is a subscriber of zone {}, so its answers may not cross the interface again",
-                    other.id
+                    policy.zones[*other].id
                 );
                 check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
             }
@@ -169,6 +170,31 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
                 check.advise(&at, &value, "is not among the relays of the zone", remedy);
             }
         }
+    }
+}
+
+/// Whose prefixes are whose: of a thousand zones with an endpoint each, none is to look at the prefixes of all.
+struct Owners(HashMap<IpNetwork, usize>);
+
+impl Owners {
+    /// No prefix is of two zones.
+    fn of(zones: &[Zone]) -> Self {
+        let prefixes = |(owner, zone): (usize, &Zone)| {
+            zone.subscribers.iter().map(move |prefix| (*prefix, owner)).collect::<Vec<_>>()
+        };
+        let redirects = zones.iter().any(|zone| zone.redirects_to() != Endpoints::default());
+        Self(zones.iter().enumerate().filter(|_| redirects).flat_map(prefixes).collect())
+    }
+
+    /// The prefixes that have the address, the most specific first, and the zone of each.
+    fn around(&self, address: IpAddr) -> Vec<(IpNetwork, usize)> {
+        let lengths = (0..=if address.is_ipv4() { 32 } else { 128 }).rev();
+        let prefix = |length| {
+            let network = IpNetwork::new(address, length).ok()?.network();
+            let prefix = IpNetwork::new(network, length).ok()?;
+            Some((prefix, *self.0.get(&prefix)?))
+        };
+        lengths.filter_map(prefix).collect()
     }
 }
 

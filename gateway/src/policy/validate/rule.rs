@@ -6,6 +6,8 @@ use crate::policy::document;
 use crate::policy::files::Inputs;
 use crate::policy::problem::Why;
 use crate::policy::{Block, Exception, Kind, Policy, Relay, Scope};
+use crate::progress::{Step, note};
+use std::sync::Arc;
 
 const KINDS: &[(&str, Kind)] =
     &[("university", Kind::University), ("business", Kind::Business), ("other", Kind::Other)];
@@ -21,7 +23,8 @@ pub(super) fn rules<'a>(
     inputs: &mut Inputs,
     policy: &mut Policy,
 ) {
-    let count = policy.relays.len() + policy.exceptions.len() + policy.blocks.len();
+    let rules = |policy: &Policy| policy.relays.len() + policy.exceptions.len() + policy.blocks.len();
+    let count = rules(policy);
     let document = &check.source.document;
     let places = |key: &'static str, length: usize| (0..length).map(move |index| format!("{key}[{index}]"));
     let all = places("relays", document.relays.len())
@@ -33,12 +36,15 @@ pub(super) fn rules<'a>(
     }
     let mut names = policy.named().map(|(_, names)| names.list.len()).sum();
     for (place, written) in places("relays", usize::MAX).zip(&document.relays) {
+        note(Step::Checked, rules(policy), None);
         policy.relays.push(relay(check, zones, ids, &mut names, &place, written));
     }
     for (place, written) in places("exceptions", usize::MAX).zip(&document.exceptions) {
+        note(Step::Checked, rules(policy), None);
         policy.exceptions.push(exception(check, zones, ids, (inputs, &mut names), &place, written));
     }
     for (place, written) in places("blocks", usize::MAX).zip(&document.blocks) {
+        note(Step::Checked, rules(policy), None);
         policy.blocks.push(block(check, zones, ids, inputs, &place, written));
     }
 }
@@ -91,7 +97,7 @@ fn exception<'a>(
     }
     let mut destinations = scope(check, inputs, &at("destinations"), destinations, role);
     if has_names && written.destinations.is_none() && written.destinations_file.is_none() {
-        destinations = Scope::Only(Vec::new());
+        destinations = Scope::Only(Arc::default());
     }
     let names = names::of_exception(check, place, written, count);
     match (written.until.as_deref(), written.permanent) {

@@ -1,0 +1,139 @@
+//! Boundaries → nodes and buckets.
+
+use super::boundaries::{self, Boundary, halves};
+use crate::policy::compile::TooLarge;
+use gate25_common::table::{Found, Ipv4, Ipv6, Line, Table, WORDS, Width, node};
+use ipnetwork::IpNetwork;
+
+/// Lines that grow.
+pub(super) struct Directory {
+    lines: Vec<Line>,
+    /// The word where the last line of buckets has room left.
+    room: usize,
+}
+
+impl Directory {
+    /// Behind those lines, which begin with roots that lead to nothing yet.
+    pub(super) fn new(lines: Vec<Line>) -> Self {
+        Self { lines, room: 0 }
+    }
+
+    /// All lines, unless they are more than can be told apart.
+    pub(super) fn into_lines(self) -> Result<Vec<Line>, TooLarge> {
+        let (needed, limit) = (self.lines.len(), Found::BUCKETS / WORDS);
+        if needed > limit {
+            return Err(TooLarge { what: "lines of prefix tables", needed, limit });
+        }
+        Ok(self.lines)
+    }
+
+    fn words(&mut self) -> &mut [u32] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+
+    /// So many more lines, which are zeros: the number of the first one.
+    fn add(&mut self, lines: usize) -> usize {
+        let first = self.lines.len();
+        self.lines.resize(first + lines, Line::default());
+        first
+    }
+
+    /// Makes a table of a family.
+    pub(super) fn family(
+        &mut self,
+        is_ipv6: bool,
+        table: Table,
+        prefixes: impl Iterator<Item = (IpNetwork, u32)>,
+    ) {
+        if is_ipv6 {
+            let spans = prefixes.filter_map(|(prefix, value)| Some((boundaries::ipv6(prefix)?, value)));
+            let all = boundaries::boundaries(spans);
+            let all = halves(&all, |begin, inside| self.lay::<Ipv6>(begin, inside));
+            self.root::<Ipv6>(table, &all);
+        } else {
+            let spans = prefixes.filter_map(|(prefix, value)| Some((boundaries::ipv4(prefix)?, value)));
+            let all: Vec<_> = boundaries::boundaries(spans)
+                .into_iter()
+                .map(|boundary| Boundary { at: u64::from(boundary.at), found: boundary.found })
+                .collect();
+            self.root::<Ipv4>(table, &all);
+        }
+    }
+
+    fn root<W: Width>(&mut self, table: Table, all: &[Boundary<u64>]) {
+        let found = self.lay::<W>(Found::NOTHING, all);
+        let root = W::ROOTS as usize * WORDS + table as usize;
+        match found.header() {
+            Some(line) => {
+                let header = line as usize * WORDS;
+                self.words().copy_within(header..header + node::CELLS, root);
+            }
+            // No slots: all lies behind the last one.
+            None => self.words()[root + node::AFTER] = found.0,
+        }
+    }
+
+    /// What leads to those boundaries; in front of them, `before` holds.
+    fn lay<W: Width>(&mut self, before: Found, all: &[Boundary<u64>]) -> Found {
+        match all {
+            [] => before,
+            [first, .., last] if all.len() > W::MOST => self.node::<W>(before, first.at, last.at, all),
+            _ => self.bucket::<W>(before, all),
+        }
+    }
+
+    fn bucket<W: Width>(&mut self, before: Found, all: &[Boundary<u64>]) -> Found {
+        let size = (all.len() * W::WORDS + all.len() + 1).next_multiple_of(2);
+        if self.room.is_multiple_of(WORDS) || self.room % WORDS + size > WORDS {
+            self.room = self.add(1) * WORDS;
+        }
+        let bucket = Found::bucket(all.len() as u32, self.room as u32);
+        let boundaries = all.iter().flat_map(|boundary| {
+            let [high, low] = [(boundary.at >> 32) as u32, boundary.at as u32];
+            [high, low].into_iter().skip(2 - W::WORDS)
+        });
+        let found = std::iter::once(before).chain(all.iter().map(|boundary| boundary.found));
+        let room = self.room;
+        for (word, value) in
+            self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
+        {
+            *word = value;
+        }
+        self.room += size;
+        bucket
+    }
+
+    fn node<W: Width>(&mut self, before: Found, first: u64, last: u64, all: &[Boundary<u64>]) -> Found {
+        let most = (all.len() as u64).max(node::FEWEST);
+        let (low, shift) = (0..u64::BITS)
+            .map(|shift| (first >> shift << shift, shift))
+            .find(|(low, shift)| (last - low) >> shift < most)
+            .unwrap_or((0, u64::BITS - 1));
+        let slots = ((last - low) >> shift) as usize + 1;
+        let header = self.add(1);
+        let at = self.add(slots.div_ceil(WORDS));
+        let mut rest = all;
+        let mut holds = before;
+        for slot in 0..slots {
+            let begin = low + ((slot as u64) << shift);
+            let here = rest.iter().take_while(|boundary| (boundary.at - low) >> shift == slot as u64).count();
+            let (inside, behind) = rest.split_at(here);
+            // What begins with the slot takes no boundary.
+            let inside = match inside {
+                [first, inside @ ..] if first.at == begin => {
+                    holds = first.found;
+                    inside
+                }
+                inside => inside,
+            };
+            let found = self.lay::<W>(holds, inside);
+            self.words()[at * WORDS + slot] = found.0;
+            holds = inside.last().map_or(holds, |last| last.found);
+            rest = behind;
+        }
+        let [high, low] = [(low >> 32) as u32, low as u32];
+        let words = [high, low, shift, slots as u32, before.0, holds.0, at as u32];
+        self.lines[header].0[..words.len()].copy_from_slice(&words);
+        Found::node(header as u32)
+    }
+}
