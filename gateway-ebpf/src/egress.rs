@@ -109,7 +109,11 @@ pub extern "C" fn gate25_malformed(ctx: *mut xdp_md, family: u32, known: u32, hi
     let linear = &Linear::of_xdp(&XdpContext::new(ctx));
     let family = family_of(family);
     let subscriber = Address::from_words([high, low], family == Family::Ipv6);
-    let verdict = decide(&Parsed::Malformed { family, subscriber, known: known != 0 }, DIRECTION, &Generation::in_force());
+    let verdict = decide(
+        &Parsed::Malformed { family, subscriber, known: known != 0 },
+        DIRECTION,
+        &Generation::in_force(),
+    );
     record::verdict(&Judged::new(&verdict, linear), DIRECTION, family, linear.length(), false);
     if verdict.enforced { XDP_DROP } else { XDP_PASS }
 }
