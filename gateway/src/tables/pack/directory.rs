@@ -94,8 +94,7 @@ impl Directory {
         });
         let found = std::iter::once(before).chain(all.iter().map(|boundary| boundary.found));
         let room = self.room;
-        for (word, value) in
-            self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
+        for (word, value) in self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
         {
             *word = value;
         }
