@@ -3,9 +3,7 @@
 use crate::judged::Judged;
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
-use aya_ebpf::btf_maps::{
-    Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
-};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gate25_common::abi::{
     Active, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, LIMIT_CAPACITY,

@@ -64,10 +64,22 @@ pub fn measure_each(program: BorrowedFd<'_>, frames: &[Vec<u8>]) -> Result<Durat
 /// What one frame takes that is really sent, dropped or passed on, as if it had come in on that interface of this
 /// thread's network namespace; on average of `frames`, each of which is new.
 pub fn measure_live(program: BorrowedFd<'_>, frame: &[u8], interface: u32, frames: u32) -> Result<Duration> {
+    send_live(program, frame, interface, frames, frames)
+}
+
+/// The same of any number of frames, `batch` (256 at most) at a time; they are used again, so the program writes all of
+/// each. One that it sends back leaves through that interface.
+pub fn send_live(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    interface: u32,
+    frames: u32,
+    batch: u32,
+) -> Result<Duration> {
     let context = Context { data_end: frame.len() as u32, interface, ..Context::default() };
     test_run(TestRun {
         repeat: frames,
-        batch: frames,
+        batch,
         flags: BPF_F_TEST_XDP_LIVE_FRAMES,
         context_size_in: size_of_val(&context) as u32,
         context_in: ptr::from_ref(&context).addr() as u64,

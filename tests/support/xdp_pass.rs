@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{
     io::{Error, Result as IoResult},
     mem::size_of_val,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     ptr,
 };
 
@@ -80,7 +80,11 @@ pub fn attach(interface: &str) -> Result<OwnedFd> {
 
 /// The same with another code.
 pub fn attach_code(interface: &str, code: u8) -> Result<OwnedFd> {
-    let program = load(code)?;
+    attach_program(interface, load(code)?.as_fd())
+}
+
+/// The same with a program that is loaded already.
+pub fn attach_program(interface: &str, program: BorrowedFd<'_>) -> Result<OwnedFd> {
     let interface_index = nix::net::if_::if_nametoindex(interface).with_context(|| interface.to_owned())?;
     let attach = Attach {
         program: program.as_raw_fd(),

@@ -26,8 +26,8 @@ enum Verb {
     Setup,
     /// Watch the gate work: a lab of network namespaces, real SMTP, a reload half-way
     Demo,
-    /// Measure what a packet costs over an empty XDP program, both in one run
-    Bench,
+    /// Measure what packets cost, beside an empty program and beside the alternatives, all in one run (ten minutes)
+    Bench(bench::Arguments),
     /// Formatting, clippy, the build, all tests, the documentation
     Test,
 }
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Setup => setup::run(setup::For::Tests),
         Verb::Demo => demo::run(),
-        Verb::Bench => bench::run(),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Test => test::run(),
     };
     match result {

@@ -23,6 +23,8 @@ pub(crate) enum For {
     Demo,
     /// All tests.
     Tests,
+    /// The alternatives to measure beside.
+    Bench,
 }
 
 /// Installs what is missing.
@@ -37,6 +39,9 @@ pub(crate) fn run(purpose: For) -> Result<()> {
         components()?;
         // For systemd-analyze, which checks the units; nothing of it runs.
         packages(&["systemd"])?;
+    }
+    if purpose >= For::Bench {
+        packages(&["ipset", "iptables", "nftables", "xdp-tools"])?;
     }
     eprintln!("setup: everything needed is installed");
     Ok(())

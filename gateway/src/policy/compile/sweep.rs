@@ -44,7 +44,8 @@ impl Sweep {
     fn add(&mut self, prefix: IpNetwork, item: Item) {
         match prefix {
             IpNetwork::V4(prefix) => {
-                self.ipv4.push((Ipv4(u64::from(prefix.ip().to_bits()) << 8 | u64::from(prefix.prefix())), item));
+                self.ipv4
+                    .push((Ipv4(u64::from(prefix.ip().to_bits()) << 8 | u64::from(prefix.prefix())), item));
             }
             IpNetwork::V6(prefix) => self.ipv6.push((Ipv6(prefix.ip().to_bits(), prefix.prefix()), item)),
         }
@@ -71,7 +72,8 @@ fn run<P: Prefix>(
         while open.last().is_some_and(|outer| !outer.prefix.contains(prefix)) {
             open.pop();
         }
-        let mut here = open.last().map_or(Open { prefix, zone: None, set: 0 }, |outer| Open { prefix, ..*outer });
+        let mut here =
+            open.last().map_or(Open { prefix, zone: None, set: 0 }, |outer| Open { prefix, ..*outer });
         for (_, item) in group {
             match *item {
                 Item::Zone(zone) => here.zone = Some(zone),

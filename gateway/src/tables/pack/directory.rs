@@ -77,7 +77,9 @@ impl Directory {
     fn lay<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], nodes: u32) -> Found {
         match all {
             [] => before,
-            [first, .., last] if all.len() > W::MOST => self.node::<W>(before, [first.at, last.at], all, nodes - 1),
+            [first, .., last] if all.len() > W::MOST => {
+                self.node::<W>(before, [first.at, last.at], all, nodes - 1)
+            }
             _ => self.bucket::<W>(before, all),
         }
     }
@@ -94,8 +96,7 @@ impl Directory {
         });
         let found = std::iter::once(before).chain(all.iter().map(|boundary| boundary.found));
         let room = self.room;
-        for (word, value) in
-            self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
+        for (word, value) in self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
         {
             *word = value;
         }
