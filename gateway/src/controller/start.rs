@@ -77,6 +77,8 @@ impl Controller {
             replaced.push(attach::look(&interface.name, interface.mode, pins)?);
         }
         adopt::prepare(pins, config.interfaces.iter().map(|interface| interface.name.as_str()))?;
+        // Before the loader makes what is not there: without zones, an earlier controller's counters are nobody's.
+        let slots = Slots::pinned(pins)?;
         let mut programs = Vec::new();
         for interface in &config.interfaces {
             let unmanaged = match (interface.unmanaged, config.enforce) {
@@ -93,7 +95,7 @@ impl Controller {
             policy: Arc::default(),
             watch,
             store: Store::pinned(pins)?,
-            slots: Slots::pinned(pins)?,
+            slots,
             attachments: Vec::new(),
             return_paths: Vec::new(),
             needs_return: false,

@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
 use super::sys;
+use crate::progress::{Step, note};
 use crate::suspects;
 use crate::tables::{Tables, Targets, pack};
 use aya::Ebpf;
@@ -75,6 +76,8 @@ impl Store {
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
     /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
+        let prefixes = [false, true].map(|ipv6| tables.subscribers.len(ipv6) + tables.destinations.len(ipv6));
+        note(Step::Installed, 0, Some(prefixes.iter().sum()));
         let lines = pack(tables).map_err(|error| Fault::kernel("tables", error))?;
         let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 3);
         let flags = [

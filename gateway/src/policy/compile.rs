@@ -172,19 +172,22 @@ pub fn compile(
     let compiler =
         Compiler { rules: &rules, scopes: &scopes, sources: &sources, targets: &targets, open, clock };
     let marks = compiler.cells(&mut tables.cells)?;
+    let mut known = FxHashMap::default();
     for (prefix, zone, class) in subscribers {
-        let has_any =
-            u8::from(tables.cells.contains_key(&CellKey { subscribers: class, destinations: any(prefix) }));
-        let entry = Subscriber {
-            zone: slot_of(zone),
-            class,
-            scope: scopes.of[zone],
-            mode: mode(zone) as u8,
-            action: action(&policy.zones[zone], prefix.is_ipv6()) as u8,
-            return_path: return_path(zone) as u8,
-            cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
-            relay_limit: policy.zones[zone].relay_limit.unwrap_or(0),
-        };
+        let entry = *known.entry((zone, class, prefix.is_ipv6())).or_insert_with(|| {
+            let any = CellKey { subscribers: class, destinations: any(prefix) };
+            let has_any = u8::from(tables.cells.contains_key(&any));
+            Subscriber {
+                zone: slot_of(zone),
+                class,
+                scope: scopes.of[zone],
+                mode: mode(zone) as u8,
+                action: action(&policy.zones[zone], prefix.is_ipv6()) as u8,
+                return_path: return_path(zone) as u8,
+                cells: (has_any * HAS_ANY) | (u8::from(marks.contains(&class)) * HAS_PAIRS),
+                relay_limit: policy.zones[zone].relay_limit.unwrap_or(0),
+            }
+        });
         tables.subscribers.push(prefix, entry);
     }
     for ipv6 in [false, true] {

@@ -2,9 +2,13 @@
 
 use super::classes::Member;
 use super::{MAX_MEMBERS, TooLarge};
+use crate::progress::{Step, note};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use rustc_hash::FxHashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// After so many it is said how far this is.
+const NOTED: usize = 1 << 14;
 
 /// Prefixes to be swept; each inherits from those that contain it.
 #[derive(Default)]
@@ -66,9 +70,15 @@ fn run<P: Prefix>(
     each: &mut impl FnMut(Held<'_>),
 ) -> Result<(), TooLarge> {
     items.sort_unstable_by_key(|(prefix, _)| *prefix);
+    let (mut done, mut noted, all) = (0, 0, items.len());
     let (mut open, mut more): (Vec<Open<P>>, _) = (Vec::new(), Vec::new());
     for group in items.chunk_by(|(one, _), (other, _)| one == other) {
         let prefix = group[0].0;
+        if done >= noted {
+            note(Step::Compiled, done, Some(all));
+            noted += NOTED;
+        }
+        done += group.len();
         while open.last().is_some_and(|outer| !outer.prefix.contains(prefix)) {
             open.pop();
         }
