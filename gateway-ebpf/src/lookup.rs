@@ -59,6 +59,21 @@ impl Generation {
     }
 }
 
+impl Generation {
+    /// What [`table::find`] finds.
+    #[cfg(not(feature = "tries"))]
+    #[inline(always)]
+    fn find(&self, table: Table, address: Address) -> u32 {
+        self.tables.as_ref().map_or(0, |tables| table::find(tables, table, address))
+    }
+
+    #[cfg(feature = "tries")]
+    #[inline(always)]
+    fn find(&self, table: Table, address: Address) -> u32 {
+        crate::tries::find(self.active.slot(), table, address)
+    }
+}
+
 /// The tables of a generation.
 #[derive(Clone, Copy)]
 struct InForce {
@@ -89,12 +104,12 @@ impl Lookup for Generation {
     #[inline(always)]
     fn subscriber(&self, address: Address) -> Option<Subscriber> {
         let tables = self.tables.as_ref()?;
-        table::subscriber(tables, table::find(tables, Table::Subscribers, address))
+        table::subscriber(tables, self.find(Table::Subscribers, address))
     }
 
     #[inline(always)]
     fn destination(&self, address: Address) -> Option<u32> {
-        let found = table::find(self.tables.as_ref()?, Table::Destinations, address);
+        let found = self.find(Table::Destinations, address);
         (found != 0).then_some(found)
     }
 

@@ -28,6 +28,8 @@ mod lookup;
 mod maps;
 mod record;
 mod toward;
+#[cfg(feature = "tries")]
+mod tries;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -59,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds the programs to measure with, and our own with the kernel's tries; gives the folder of their objects.
 fn programs(target: PathBuf) -> Result<PathBuf> {
     let toolchain = toolchain::find(&workspace())?;
-    let package = ["--package", "gate25-bench-ebpf", "--bin", "gate25-bench-ebpf"];
-    shell(toolchain.command(&workspace(), &target).args(package))?;
+    let added =
+        ["--package", "gate25-bench-ebpf", "--bin", "gate25-bench-ebpf", "--features", "gate25-ebpf/tries"];
+    shell(toolchain.command(&workspace(), &target).args(added))?;
     Ok(target.join(TARGET).join("release"))
 }
