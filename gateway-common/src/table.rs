@@ -64,8 +64,7 @@ pub mod node {
     pub const AT: usize = 6;
     /// In a root alone: of subscribers, the line where the cells begin; of destinations, how many places those have, less one.
     pub const CELLS: usize = 7;
-    /// A node has at least half as many slots, where there is more inside than a bucket can hold: it takes five bits of an
-    /// address at least, which bounds the depth.
+    /// A node has at least half as many slots, where there is more inside than a bucket can hold.
     pub const FEWEST: u64 = 64;
 }
 
@@ -130,7 +129,11 @@ pub trait Width {
     const WORDS: usize;
     /// The most boundaries of a bucket: with what they part, they fit into a line.
     const MOST: usize;
-    /// The most nodes and buckets on a road: a node takes five bits (see [`node::FEWEST`]).
+    /// The most nodes one below the other, of addresses or of halves.
+    const NODES: u32;
+    /// A node that has others below it leaves them at most so many bits each: what makes that few enough.
+    const BITS: u32;
+    /// The most nodes and buckets behind the root.
     const STEPS: usize;
     /// Number of the line with the roots.
     const ROOTS: u32;
@@ -143,7 +146,9 @@ pub struct Ipv4;
 impl Width for Ipv4 {
     const WORDS: usize = 1;
     const MOST: usize = 7;
-    const STEPS: usize = 8;
+    const NODES: u32 = 5;
+    const BITS: u32 = 8;
+    const STEPS: usize = Self::NODES as usize;
     const ROOTS: u32 = 0;
 }
 
@@ -154,7 +159,9 @@ pub struct Ipv6;
 impl Width for Ipv6 {
     const WORDS: usize = 2;
     const MOST: usize = 5;
-    const STEPS: usize = 28;
+    const NODES: u32 = 5;
+    const BITS: u32 = 16;
+    const STEPS: usize = Self::NODES as usize * 2 + 1;
     const ROOTS: u32 = 1;
 }
 

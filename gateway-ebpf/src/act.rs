@@ -75,8 +75,7 @@ pub extern "C" fn gate25_answer(ctx: *mut xdp_md) -> u32 {
     let (Some(segment), Some(judged)) = (&maps::kept(), Judged::kept()) else { return 0 };
     let frame = &Linear::of_xdp(ctx);
     let Some(reset) = answer::reset(frame, segment) else { return 0 };
-    let done =
-        !judged.enforced() || allowed() && write(ctx, frame, segment, &judged, reset).is_some();
+    let done = !judged.enforced() || allowed() && write(ctx, frame, segment, &judged, reset).is_some();
     u32::from(done)
 }
 

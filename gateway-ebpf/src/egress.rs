@@ -5,13 +5,13 @@ use crate::attempts::Syn;
 use crate::frame::{Linear, Whole};
 use crate::judged::Judged;
 use crate::lookup::Generation;
+use crate::maps::Malformed;
 use crate::{attempts, maps, record};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::info;
-use gate25_common::address::Address;
 use gate25_common::answer;
 use gate25_common::decide::{self, decide};
 use gate25_common::frame::Bytes;
@@ -31,33 +31,57 @@ pub fn gate25(ctx: XdpContext) -> u32 {
         }
         Parsed::Smtp(segment) => maps::keep(segment),
         _ => {
-            let code = gate25_read_again(ctx.ctx);
-            if code != IS_SMTP {
-                return code;
+            // Else LLVM mixes this road with the one that all SMTP takes.
+            core::hint::cold_path();
+            let is_longer = Whole::of_xdp(&ctx, &linear).is_some();
+            let read = if is_longer { gate25_read_whole(ctx.ctx) } else { gate25_read_again(ctx.ctx) };
+            match read {
+                IS_SMTP => {}
+                IS_MALFORMED => return gate25_malformed(ctx.ctx),
+                code => return code,
             }
         }
     }
     smtp(&ctx)
 }
 
-/// No code: a segment was kept.
+/// No code: a segment was kept,
 const IS_SMTP: u32 = u32::MAX;
+/// or what is known of one that cannot be read.
+const IS_MALFORMED: u32 = u32::MAX - 1;
 
-/// What cannot be read is read once more: some drivers leave little or nothing of a frame of several buffers in the first
-/// one. (A function that the kernel verifies by itself, once.)
+/// What cannot be read is read from all buffers of the frame: some drivers leave little or nothing of it in the first one. (A
+/// function that the kernel verifies by itself, once.)
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_read_whole(ctx: *mut xdp_md) -> u32 {
+    let ctx = &XdpContext::new(ctx);
+    let linear = &Linear::of_xdp(ctx);
+    match Whole::of_xdp(ctx, linear) {
+        Some(whole) => keep(linear, parse(&whole, &Egress)),
+        None => XDP_DROP,
+    }
+}
+
+/// What cannot be read, and has no other buffers, is read once more, and what is known of it kept. (As above.)
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn gate25_read_again(ctx: *mut xdp_md) -> u32 {
-    let ctx = &XdpContext::new(ctx);
-    match parse(&Whole::of_xdp(ctx), &Egress) {
+    let linear = &Linear::of_xdp(&XdpContext::new(ctx));
+    keep(linear, parse(linear, &Egress))
+}
+
+#[inline(always)]
+fn keep(linear: &Linear, parsed: Parsed) -> u32 {
+    match parsed {
         Parsed::Smtp(segment) => {
             maps::keep(segment);
             IS_SMTP
         }
-        Parsed::NotSmtp(family) => not_smtp(&Linear::of_xdp(ctx), family),
+        Parsed::NotSmtp(family) => not_smtp(linear, family),
         Parsed::Malformed { family, subscriber, known } => {
-            let [high, low] = subscriber.words();
-            gate25_malformed(ctx.ctx, family as u32, known.into(), high, low)
+            maps::keep_malformed(Malformed { subscriber, family: family as u8, known });
+            IS_MALFORMED
         }
         Parsed::Icmp(_) => XDP_PASS,
     }
@@ -93,7 +117,7 @@ fn smtp(ctx: &XdpContext) -> u32 {
 fn syn(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> Syn {
     let header = match linear.read(segment.transport) {
         Some(header) => header,
-        None => match Whole::of_xdp(ctx).read(segment.transport) {
+        None => match Whole::of_xdp(ctx, linear).and_then(|whole| whole.read(segment.transport)) {
             Some(header) => header,
             None => return Syn::NONE,
         },
@@ -101,26 +125,13 @@ fn syn(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> Syn {
     if answer::is_attempt(&header, segment) { Syn::new(&header, segment) } else { Syn::NONE }
 }
 
-/// What cannot be read: its family, and the subscriber's address, where that is known. (As above; numbers, for the verifier
-/// would not see which halves of an enum are defined.)
+/// What cannot be read, and was kept. (As above.)
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gate25_malformed(ctx: *mut xdp_md, family: u32, known: u32, high: u64, low: u64) -> u32 {
+pub extern "C" fn gate25_malformed(ctx: *mut xdp_md) -> u32 {
     let linear = &Linear::of_xdp(&XdpContext::new(ctx));
-    let family = family_of(family);
-    let subscriber = Address::from_words([high, low], family == Family::Ipv6);
-    let verdict = decide(&Parsed::Malformed { family, subscriber, known: known != 0 }, DIRECTION, &Generation::in_force());
-    record::verdict(&Judged::new(&verdict, linear), DIRECTION, family, linear.length(), false);
+    let Some(malformed) = maps::kept_malformed() else { return XDP_DROP };
+    let verdict = decide(&malformed, DIRECTION, &Generation::in_force());
+    record::verdict(&Judged::new(&verdict, linear), DIRECTION, malformed.family(), linear.length(), false);
     if verdict.enforced { XDP_DROP } else { XDP_PASS }
-}
-
-#[inline(always)]
-fn family_of(number: u32) -> Family {
-    if number == Family::Ipv4 as u32 {
-        Family::Ipv4
-    } else if number == Family::Ipv6 as u32 {
-        Family::Ipv6
-    } else {
-        Family::Other
-    }
 }

@@ -148,19 +148,19 @@ impl Bytes for Linear {
     }
 }
 
-/// A frame that may lie in several buffers, and its headers behind the linear part: slower, through a helper.
+/// A frame of several buffers, whose headers may lie behind the linear part: slower, through a helper.
 pub(crate) struct Whole<'a> {
     ctx: &'a XdpContext,
     length: usize,
 }
 
 impl<'a> Whole<'a> {
-    /// All of the frame.
+    /// The frame, if it has more than its linear part.
     #[inline(always)]
-    pub(crate) fn of_xdp(ctx: &'a XdpContext) -> Self {
+    pub(crate) fn of_xdp(ctx: &'a XdpContext, linear: &Linear) -> Option<Self> {
         // SAFETY: the context is the program's own.
         let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
-        Self { ctx, length }
+        (length > linear.length()).then_some(Self { ctx, length })
     }
 }
 
@@ -187,17 +187,18 @@ impl Bytes for Whole<'_> {
     }
 }
 
-/// A packet that leaves, of which the kernel may keep a part elsewhere than in the linear part.
+/// A packet that leaves, of which the kernel keeps a part elsewhere than in the linear part.
 pub(crate) struct Scattered<'a> {
     ctx: &'a TcContext,
     length: usize,
 }
 
 impl<'a> Scattered<'a> {
-    /// All of the packet.
+    /// The packet, if it has more than its linear part.
     #[inline(always)]
-    pub(crate) fn of_skb(ctx: &'a TcContext) -> Self {
-        Self { ctx, length: ctx.len() as usize }
+    pub(crate) fn of_skb(ctx: &'a TcContext, linear: &Linear) -> Option<Self> {
+        let length = ctx.len() as usize;
+        (length > linear.length()).then_some(Self { ctx, length })
     }
 }
 

@@ -3,17 +3,17 @@
 use crate::judged::Judged;
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
-use aya_ebpf::btf_maps::{
-    Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf,
-};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gate25_common::abi::{
     Active, EVENT_RING, Event, FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, LIMIT_CAPACITY,
     LimitKey, PORT_WORDS, Passed, RULE_CAPACITY, RuleCount, SUSPECT_CAPACITY, SubscriberKey, Suspect, Target,
     Thresholds, Trace, ZONE_SLOTS, ZoneCounts,
 };
-use gate25_common::parse::Segment;
+use gate25_common::address::Address;
+use gate25_common::parse::{Parsed, Segment};
 use gate25_common::table::{HEAD, Line};
+use gate25_common::verdict::Family;
 
 /// `unmanaged: block` on this interface: 0 pass, 1 block, 2 block and enforce.
 #[unsafe(no_mangle)]
@@ -126,6 +126,8 @@ pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 pub(crate) struct Scratch {
     /// The packet, where it is of interest.
     pub(crate) segment: Segment,
+    /// What cannot be read.
+    pub(crate) malformed: Malformed,
     /// What was decided on it.
     pub(crate) judged: Judged,
     /// A connection that begins.
@@ -162,6 +164,36 @@ pub(crate) fn keep(segment: Segment) {
 #[inline(always)]
 pub(crate) fn kept() -> Option<Segment> {
     scratch().map(|scratch| scratch.segment.bounded())
+}
+
+/// A [`Parsed::Malformed`]. (The halves of an enum that are not defined would not pass the verifier.)
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Malformed {
+    pub(crate) subscriber: Address,
+    /// A [`Family`].
+    pub(crate) family: u8,
+    pub(crate) known: bool,
+}
+
+/// Keeps what is known of what cannot be read.
+#[inline(always)]
+pub(crate) fn keep_malformed(malformed: Malformed) {
+    if let Some(scratch) = scratch() {
+        scratch.malformed = malformed;
+    }
+}
+
+/// What was kept of it.
+#[inline(always)]
+pub(crate) fn kept_malformed() -> Option<Parsed> {
+    let Malformed { subscriber, family, known } = scratch()?.malformed;
+    let family = match family {
+        0 => Family::Ipv4,
+        1 => Family::Ipv6,
+        _ => Family::Other,
+    };
+    Some(Parsed::Malformed { family, subscriber, known })
 }
 
 /// A token bucket of one CPU.

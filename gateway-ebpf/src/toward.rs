@@ -8,6 +8,7 @@ use crate::attempts::Syn;
 use crate::frame::{Linear, Scattered};
 use crate::judged::Judged;
 use crate::lookup::Generation;
+use crate::maps::Malformed;
 use crate::{maps, record};
 use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
@@ -53,17 +54,21 @@ pub fn gate25_return(ctx: TcContext) -> i32 {
         }
         Parsed::Smtp(segment) => maps::keep(segment),
         _ => {
-            let code = gate25_return_read_again(ctx.skb.skb);
-            if code != IS_TCP {
-                return code;
+            core::hint::cold_path();
+            match gate25_return_read_again(ctx.skb.skb) {
+                IS_TCP => {}
+                IS_MALFORMED => return gate25_return_malformed(ctx.skb.skb),
+                code => return code,
             }
         }
     }
     tcp(&ctx)
 }
 
-/// No code: a segment was kept.
+/// No code: a segment was kept,
 const IS_TCP: i32 = i32::MAX;
+/// or what is known of one that cannot be read.
+const IS_MALFORMED: i32 = i32::MAX - 1;
 
 /// An ICMP message, or the linear part of the buffer ends too early: the packet may say more. (A function that the kernel
 /// verifies by itself, once.)
@@ -71,14 +76,22 @@ const IS_TCP: i32 = i32::MAX;
 #[inline(never)]
 pub extern "C" fn gate25_return_read_again(skb: *mut __sk_buff) -> i32 {
     let ctx = &TcContext::new(skb);
-    match parse(&Scattered::of_skb(ctx), &Toward) {
+    let linear = Linear::of_skb(ctx);
+    let parsed = match Scattered::of_skb(ctx, &linear) {
+        Some(whole) => parse(&whole, &Toward),
+        None => parse(&linear, &Toward),
+    };
+    match parsed {
         Parsed::Smtp(segment) => {
             maps::keep(segment);
             IS_TCP
         }
         Parsed::Icmp(icmp) => message(ctx, &icmp),
         Parsed::NotSmtp(family) => not_smtp(ctx, family),
-        malformed => blocked(ctx, &malformed),
+        Parsed::Malformed { family, subscriber, known } => {
+            maps::keep_malformed(Malformed { subscriber, family: family as u8, known });
+            IS_MALFORMED
+        }
     }
 }
 
@@ -131,10 +144,13 @@ fn smtp(ctx: &TcContext, segment: &Segment, attempt: bool) -> i32 {
     if judged.enforced() { DROP } else { PASS }
 }
 
-/// What cannot be read.
-#[inline(always)]
-fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
-    let verdict = decide(malformed, DIRECTION, &Generation::in_force());
+/// What cannot be read, and was kept. (As above.)
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_return_malformed(skb: *mut __sk_buff) -> i32 {
+    let ctx = &TcContext::new(skb);
+    let Some(malformed) = maps::kept_malformed() else { return DROP };
+    let verdict = decide(&malformed, DIRECTION, &Generation::in_force());
     let judged = Judged::new(&verdict, &Linear::of_skb(ctx));
     record::verdict(&judged, DIRECTION, malformed.family(), ctx.len() as usize, false);
     if verdict.enforced { DROP } else { PASS }
@@ -145,7 +161,7 @@ fn blocked(ctx: &TcContext, malformed: &Parsed) -> i32 {
 fn header(ctx: &TcContext, linear: &Linear, segment: &Segment) -> Option<[u8; TO_FLAGS]> {
     let header = match linear.read(segment.transport) {
         Some(header) => Some(header),
-        None => Scattered::of_skb(ctx).read(segment.transport),
+        None => Scattered::of_skb(ctx, linear).and_then(|whole| whole.read(segment.transport)),
     };
     header.filter(|_| segment.transport + TO_FLAGS <= segment.end)
 }

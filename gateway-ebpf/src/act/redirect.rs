@@ -47,12 +47,7 @@ pub extern "C" fn gate25_redirect(ctx: *mut xdp_md, active: u32) -> u32 {
 
 /// Leads the packet to the zone's target.
 #[inline(always)]
-fn forward(
-    frame: &Linear,
-    segment: &Segment,
-    judged: &Judged,
-    generation: &Generation,
-) -> Outcome {
+fn forward(frame: &Linear, segment: &Segment, judged: &Judged, generation: &Generation) -> Outcome {
     let Some(header) = redirectable(frame, segment) else { return Outcome::Stray };
     let key = FlowKey::new(segment.subscriber, segment.subscriber_port);
     // SAFETY: reads a clock.

@@ -3,9 +3,9 @@
 use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
+use super::sys;
 use crate::suspects;
 use crate::tables::{Tables, Targets, pack};
-use super::sys;
 use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
@@ -116,9 +116,12 @@ impl Store {
         sys::write(heads.fd().as_fd(), u64::from(slot) * size_of::<[Line; HEAD]>() as u64, head)
             .map_err(|error| Fault::kernel("map HEADS", error))?;
         // The kernel makes no map for nothing.
-        let made = sys::array_of(if rest.is_empty() { &[Line([0; WORDS])] } else { rest }).map_err(|error| Fault::kernel("map TABLES", error))?;
+        let made = sys::array_of(if rest.is_empty() { &[Line([0; WORDS])] } else { rest })
+            .map_err(|error| Fault::kernel("map TABLES", error))?;
         let inner = MapData::from_fd(made).map_err(|error| fault("TABLES", error))?;
-        self.generations::<MapData>("TABLES")?.set(slot, &inner, 0).map_err(|error| fault("TABLES", error))?;
+        self.generations::<MapData>("TABLES")?
+            .set(slot, &inner, 0)
+            .map_err(|error| fault("TABLES", error))?;
         Ok(inner)
     }
 

@@ -64,4 +64,3 @@ impl Classes {
         (self.first..).zip(self.list.iter().map(|((_, members), _)| members.as_slice()))
     }
 }
-

@@ -44,7 +44,8 @@ impl Sweep {
     fn add(&mut self, prefix: IpNetwork, item: Item) {
         match prefix {
             IpNetwork::V4(prefix) => {
-                self.ipv4.push((Ipv4(u64::from(prefix.ip().to_bits()) << 8 | u64::from(prefix.prefix())), item));
+                self.ipv4
+                    .push((Ipv4(u64::from(prefix.ip().to_bits()) << 8 | u64::from(prefix.prefix())), item));
             }
             IpNetwork::V6(prefix) => self.ipv6.push((Ipv6(prefix.ip().to_bits(), prefix.prefix()), item)),
         }
@@ -65,21 +66,22 @@ fn run<P: Prefix>(
     each: &mut impl FnMut(Held<'_>),
 ) -> Result<(), TooLarge> {
     items.sort_unstable_by_key(|(prefix, _)| *prefix);
-    let mut open: Vec<Open<P>> = Vec::new();
+    let (mut open, mut more): (Vec<Open<P>>, _) = (Vec::new(), Vec::new());
     for group in items.chunk_by(|(one, _), (other, _)| one == other) {
         let prefix = group[0].0;
         while open.last().is_some_and(|outer| !outer.prefix.contains(prefix)) {
             open.pop();
         }
-        let mut here = open.last().map_or(Open { prefix, zone: None, set: 0 }, |outer| Open { prefix, ..*outer });
+        let mut here =
+            open.last().map_or(Open { prefix, zone: None, set: 0 }, |outer| Open { prefix, ..*outer });
+        more.clear();
         for (_, item) in group {
             match *item {
                 Item::Zone(zone) => here.zone = Some(zone),
-                Item::Rule(rule) => {
-                    here.set = sets.with(here.set, Member { rule: rule as usize, length: prefix.length() });
-                }
+                Item::Rule(rule) => more.push(Member { rule: rule as usize, length: prefix.length() }),
             }
         }
+        here.set = sets.with(here.set, &more);
         let members = sets.list[here.set].as_slice();
         *needed += members.len();
         if *needed > MAX_MEMBERS {
@@ -105,7 +107,7 @@ struct Open<P> {
 struct Sets {
     list: Vec<Vec<Member>>,
     numbers: FxHashMap<Vec<Member>, usize>,
-    /// What a set becomes with one more member.
+    /// What a set becomes with one more member, which is what most prefixes bring.
     larger: FxHashMap<(usize, Member), usize>,
 }
 
@@ -117,18 +119,30 @@ impl Default for Sets {
 }
 
 impl Sets {
-    /// The set with that member, in the place of one of the same rule.
-    fn with(&mut self, set: usize, member: Member) -> usize {
-        *self.larger.entry((set, member)).or_insert_with(|| {
-            let mut members = self.list[set].clone();
-            match members.binary_search_by_key(&member.rule, |known| known.rule) {
-                Ok(place) => members[place] = member,
-                Err(place) => members.insert(place, member),
+    /// The set with those members, each in the place of one of the same rule.
+    fn with(&mut self, set: usize, more: &[Member]) -> usize {
+        match more {
+            [] => set,
+            [one] => {
+                if let Some(larger) = self.larger.get(&(set, *one)) {
+                    return *larger;
+                }
+                let larger = self.number(set, more);
+                self.larger.insert((set, *one), larger);
+                larger
             }
-            *self.numbers.entry(members).or_insert_with_key(|members| {
-                self.list.push(members.clone());
-                self.list.len() - 1
-            })
+            _ => self.number(set, more),
+        }
+    }
+
+    fn number(&mut self, set: usize, more: &[Member]) -> usize {
+        // Where a rule is twice, the later one counts: a stable sort, backwards.
+        let mut members: Vec<Member> = more.iter().rev().chain(&self.list[set]).copied().collect();
+        members.sort_by_key(|member| member.rule);
+        members.dedup_by_key(|member| member.rule);
+        *self.numbers.entry(members).or_insert_with_key(|members| {
+            self.list.push(members.clone());
+            self.list.len() - 1
         })
     }
 }

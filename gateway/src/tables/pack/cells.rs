@@ -11,7 +11,11 @@ pub(super) fn append(lines: &mut Vec<Line>, cells: &HashMap<CellKey, Cell>) -> R
     let mut room = (cells.len() * 3 / 2).next_power_of_two();
     loop {
         if at + room > Found::NUMBERS as usize {
-            return Err(TooLarge { what: "lines of tables", needed: at + room, limit: Found::NUMBERS as usize });
+            return Err(TooLarge {
+                what: "lines of tables",
+                needed: at + room,
+                limit: Found::NUMBERS as usize,
+            });
         }
         lines.resize(at + room + PROBES as usize, Line::default());
         if fill(&mut lines[at..], room as u32 - 1, cells) {
@@ -27,7 +31,8 @@ pub(super) fn append(lines: &mut Vec<Line>, cells: &HashMap<CellKey, Cell>) -> R
 fn fill(lines: &mut [Line], mask: u32, cells: &HashMap<CellKey, Cell>) -> bool {
     cells.iter().all(|(key, cell)| {
         let (key, first) = place(*key, mask);
-        let free = lines[first as usize..].iter_mut().take(PROBES as usize).find(|line| **line == Line::default());
+        let free =
+            lines[first as usize..].iter_mut().take(PROBES as usize).find(|line| **line == Line::default());
         free.map(|free| *free = bytemuck::must_cast(Place { key, cell: *cell, taken: 1 })).is_some()
     })
 }

@@ -48,7 +48,7 @@ impl Directory {
         if is_ipv6 {
             let spans = prefixes.filter_map(|(prefix, value)| Some((boundaries::ipv6(prefix)?, value)));
             let all = boundaries::boundaries(spans);
-            let all = halves(&all, |begin, inside| self.lay::<Ipv6>(begin, inside));
+            let all = halves(&all, |begin, inside| self.lay::<Ipv6>(begin, inside, Ipv6::NODES));
             self.root::<Ipv6>(table, &all);
         } else {
             let spans = prefixes.filter_map(|(prefix, value)| Some((boundaries::ipv4(prefix)?, value)));
@@ -61,7 +61,7 @@ impl Directory {
     }
 
     fn root<W: Width>(&mut self, table: Table, all: &[Boundary<u64>]) {
-        let found = self.lay::<W>(Found::NOTHING, all);
+        let found = self.lay::<W>(Found::NOTHING, all, W::NODES);
         let root = W::ROOTS as usize * WORDS + table as usize;
         match found.header() {
             Some(line) => {
@@ -73,11 +73,13 @@ impl Directory {
         }
     }
 
-    /// What leads to those boundaries; in front of them, `before` holds.
-    fn lay<W: Width>(&mut self, before: Found, all: &[Boundary<u64>]) -> Found {
+    /// What leads to those boundaries, with so many nodes one below the other at most; in front of them, `before` holds.
+    fn lay<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], nodes: u32) -> Found {
         match all {
             [] => before,
-            [first, .., last] if all.len() > W::MOST => self.node::<W>(before, first.at, last.at, all),
+            [first, .., last] if all.len() > W::MOST => {
+                self.node::<W>(before, [first.at, last.at], all, nodes - 1)
+            }
             _ => self.bucket::<W>(before, all),
         }
     }
@@ -94,8 +96,7 @@ impl Directory {
         });
         let found = std::iter::once(before).chain(all.iter().map(|boundary| boundary.found));
         let room = self.room;
-        for (word, value) in
-            self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
+        for (word, value) in self.words()[room..].iter_mut().zip(boundaries.chain(found.map(|found| found.0)))
         {
             *word = value;
         }
@@ -103,12 +104,19 @@ impl Directory {
         bucket
     }
 
-    fn node<W: Width>(&mut self, before: Found, first: u64, last: u64, all: &[Boundary<u64>]) -> Found {
+    /// `below`: so many nodes there may be below this one.
+    fn node<W: Width>(
+        &mut self,
+        before: Found,
+        [first, last]: [u64; 2],
+        all: &[Boundary<u64>],
+        below: u32,
+    ) -> Found {
         let most = (all.len() as u64).max(node::FEWEST);
-        let (low, shift) = (0..u64::BITS)
-            .map(|shift| (first >> shift << shift, shift))
-            .find(|(low, shift)| (last - low) >> shift < most)
-            .unwrap_or((0, u64::BITS - 1));
+        let coarsest = (W::BITS * below).min(u64::BITS - 1);
+        let low = |shift: u32| first >> shift << shift;
+        let shift = (0..coarsest).find(|shift| (last - low(*shift)) >> shift < most).unwrap_or(coarsest);
+        let low = low(shift);
         let slots = ((last - low) >> shift) as usize + 1;
         let header = self.add(1);
         let at = self.add(slots.div_ceil(WORDS));
@@ -126,7 +134,7 @@ impl Directory {
                 }
                 inside => inside,
             };
-            let found = self.lay::<W>(holds, inside);
+            let found = self.lay::<W>(holds, inside, below);
             self.words()[at * WORDS + slot] = found.0;
             holds = inside.last().map_or(holds, |last| last.found);
             rest = behind;

@@ -40,17 +40,17 @@ fn prefix(address: IpAddr, length: u8) -> IpNetwork {
 
 /// The most specific one, found by asking all.
 fn slowly(prefixes: &[(IpNetwork, u32)], address: IpAddr) -> u32 {
-    let holds = |(prefix, _): &&(IpNetwork, u32)| {
-        prefix.is_ipv6() == address.is_ipv6() && prefix.contains(address)
-    };
+    let holds =
+        |(prefix, _): &&(IpNetwork, u32)| prefix.is_ipv6() == address.is_ipv6() && prefix.contains(address);
     prefixes.iter().filter(holds).max_by_key(|(prefix, _)| prefix.prefix()).map_or(0, |(_, value)| *value)
 }
 
 /// Where something may begin or end: around first and last addresses.
 fn edges(prefixes: &[(IpNetwork, u32)]) -> Vec<IpAddr> {
-    let mut all: Vec<IpAddr> = ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]
-        .map(|address| address.parse().expect("an address"))
-        .to_vec();
+    let mut all: Vec<IpAddr> =
+        ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]
+            .map(|address| address.parse().expect("an address"))
+            .to_vec();
     for (prefix, _) in prefixes {
         match prefix {
             IpNetwork::V4(prefix) => {
@@ -88,7 +88,15 @@ fn holds(prefixes: &[(IpNetwork, u32)], others: &[IpAddr]) -> Result<(), TestCas
 
 /// Addresses that crowd: any bits under masks that keep a few places apart.
 fn ipv4() -> impl Strategy<Value = IpAddr> {
-    let mask = prop::sample::select(vec![u32::MAX, 0xff, 0xffff, 0xc0a8_0fff, 0xf000_000f, 0x0101_0101, 0x8000_0001]);
+    let mask = prop::sample::select(vec![
+        u32::MAX,
+        0xff,
+        0xffff,
+        0xc0a8_0fff,
+        0xf000_000f,
+        0x0101_0101,
+        0x8000_0001,
+    ]);
     (any::<u32>(), mask).prop_map(|(bits, mask)| Ipv4Addr::from_bits(bits & mask).into())
 }
 
@@ -177,9 +185,11 @@ fn subscribers_and_cells_are_found_again() {
         cells: 3,
         relay_limit: number,
     };
-    let subscribers = (0..999).map(|number| (prefix(Ipv4Addr::from_bits(number << 8).into(), 24), entry(number % 333)));
+    let subscribers =
+        (0..999).map(|number| (prefix(Ipv4Addr::from_bits(number << 8).into(), 24), entry(number % 333)));
     let key = |number: u32| CellKey { subscribers: number % 7, destinations: number / 7 };
-    let cells = (0..5_000).map(|number| (key(number), Cell { relay: number.into(), ..Cell::default() })).collect();
+    let cells =
+        (0..5_000).map(|number| (key(number), Cell { relay: number.into(), ..Cell::default() })).collect();
     let tables = Tables { subscribers: subscribers.collect(), cells, ..Tables::default() };
     let memory = Memory(pack(&tables).expect("it fits"));
     for number in 0..999 {
