@@ -28,6 +28,10 @@ const PART: &str = "reload under full load";
 const STEP: Duration = Duration::from_millis(50);
 /// How long before the reload, and behind it.
 const BESIDE: Duration = Duration::from_secs(2);
+/// How long it is sent, all in all: longer than a reload should take.
+const WHOLE: Duration = Duration::from_secs(7);
+/// For the first frames.
+const WARM: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A count, and since when it was.
@@ -58,10 +62,10 @@ pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
 
     let stop = AtomicBool::new(false);
     let (samples, reloaded) = thread::scope(|scope| {
-        let sender = scope.spawn(|| router.send_until(&spray, &frame, &stop));
+        let sender = scope.spawn(|| router.send_until(&spray, &frame, WHOLE.as_secs_f64(), &stop));
         let watch = scope.spawn(|| sample(&router, &stop));
         let reload = || -> Result<(Instant, Instant)> {
-            thread::sleep(BESIDE);
+            thread::sleep(WARM + BESIDE);
             let start = Instant::now();
             put(&router.lab.folder().join("list0.txt"), &other)?;
             gate.reload();
@@ -95,9 +99,9 @@ fn told(report: &mut Report, size: usize, samples: &[Sample], (start, end): (Ins
     let rates = |wanted: &dyn Fn(&Sample) -> bool| -> Vec<f64> {
         samples.iter().filter(|sample| wanted(sample)).map(|sample| sample.rate / 1e6).collect()
     };
-    let before = rates(&|sample| sample.end < start);
+    let before = rates(&|sample| sample.end < start && start.duration_since(sample.start) < BESIDE);
     let during = rates(&|sample| sample.end >= start && sample.start < end);
-    let behind = rates(&|sample| sample.start >= end);
+    let behind = rates(&|sample| sample.start >= end && sample.end < end + BESIDE);
     let size = Some(size as u64);
     for (what, rates) in [("before", &before), ("during", &during), ("behind", &behind)] {
         if !rates.is_empty() {
@@ -111,7 +115,9 @@ fn told(report: &mut Report, size: usize, samples: &[Sample], (start, end): (Ins
     }
     let usual = Spread::of(before).median;
     let dip = |rates: Vec<f64>| 100.0 * (1.0 - Spread::of(rates).least / usual);
-    let low = samples.iter().filter(|sample| sample.end >= start && sample.rate / 1e6 < 0.8 * usual);
+    let low = samples
+        .iter()
+        .filter(|sample| sample.end >= start && sample.end < end + BESIDE && sample.rate / 1e6 < 0.8 * usual);
     let low: f64 = low.map(|sample| (sample.end - sample.start).as_secs_f64()).sum();
     report.at_most(format!("{PART}: deepest dip while it loads"), dip(during), 20.0, "%");
     report.at_most(format!("{PART}: deepest dip behind it"), dip(behind), 20.0, "%");

@@ -122,12 +122,21 @@ impl Router {
         Ok(Outcome { rate: received / took, forwarded: (after.1 - before.1) as f64 / received })
     }
 
-    /// Sends without a pause, until told to stop.
-    pub(crate) fn send_until(&self, spray: &Spray, frame: &[u8], stop: &AtomicBool) -> Result<()> {
+    /// Sends for that time or a little longer, and on until told to stop. A run begins slowly, for its pages are made, so
+    /// there is one for all of the time.
+    pub(crate) fn send_until(
+        &self,
+        spray: &Spray,
+        frame: &[u8],
+        seconds: f64,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let rate = self.send(spray, frame, 500_000)?.rate;
+        let frames = u32::try_from((rate * seconds) as i64)?;
         self.lab.access().run(|| {
             alone()?;
             while !stop.load(Ordering::Relaxed) {
-                send_live(spray.program.as_fd(), frame, self.port, 10_000, BATCH)?;
+                send_live(spray.program.as_fd(), frame, self.port, frames, BATCH)?;
             }
             Ok(())
         })
