@@ -64,8 +64,6 @@ pub mod node {
     pub const AT: usize = 6;
     /// In a root alone: of subscribers, the line where the cells begin; of destinations, how many places those have, less one.
     pub const CELLS: usize = 7;
-    /// A node has at least half as many slots, where there is more inside than a bucket can hold.
-    pub const FEWEST: u64 = 64;
 }
 
 /// What a slot, or a range, leads to: a value, or where to look next.

@@ -16,6 +16,10 @@ use gate25_common::verdict::EventKind;
 /// Events a second and CPU of subscribers that are in no zone, and so not kept.
 const STRANGERS: u64 = 100;
 const SECOND: u64 = 1_000_000_000;
+/// What the kernel says of a hash that has no room.
+const E2BIG: i32 = -7;
+/// How long a CPU then takes nobody new: an instant of a controller's, which makes room.
+const PAUSE: u64 = SECOND / 100;
 
 /// A packet that opens a connection, if it is one.
 #[derive(Clone, Copy)]
@@ -100,7 +104,7 @@ fn remember(ctx: &XdpContext, segment: &Segment, judged: &Judged) {
 fn subscriber(ctx: &XdpContext, segment: &Segment, judged: &Judged, now: u64) -> Option<u64> {
     let key = &mut maps::scratch()?.subscriber;
     *key = SubscriberKey::new(segment.subscriber, limits::prefix_v6(judged.zone));
-    let Some(entry) = entry(key) else {
+    let Some(entry) = entry(key, now) else {
         lost();
         return None;
     };
@@ -120,14 +124,26 @@ fn subscriber(ctx: &XdpContext, segment: &Segment, judged: &Judged, now: u64) ->
 
 /// The subscriber's entry, new if there is none. `None`: the table is full, or was changed at this very moment.
 #[inline(always)]
-fn entry(key: &SubscriberKey) -> Option<*mut Suspect> {
+fn entry(key: &SubscriberKey, now: u64) -> Option<*mut Suspect> {
     if let Some(entry) = maps::SUSPECTS.get_ptr_mut(key) {
         return Some(entry);
     }
+    // Under a flood of forged sources, all that is learnt of each is that there is no room: no lock is taken for that.
+    let full_until = maps::FULL_UNTIL.get_ptr_mut(0)?;
+    // SAFETY: an element of a per-CPU array.
+    if now < unsafe { *full_until } {
+        return None;
+    }
     let blank = maps::BLANK.get(0)?;
-    // Another CPU may have made it meanwhile.
-    let _ = maps::SUSPECTS.insert(key, blank, u64::from(BPF_NOEXIST));
-    maps::SUSPECTS.get_ptr_mut(key)
+    match maps::SUSPECTS.insert(key, blank, u64::from(BPF_NOEXIST)) {
+        Err(E2BIG) => {
+            // SAFETY: as above.
+            unsafe { *full_until = now + PAUSE };
+            None
+        }
+        // Another CPU may have made it meanwhile.
+        _ => maps::SUSPECTS.get_ptr_mut(key),
+    }
 }
 
 /// The subscriber is over the thresholds: that is told once.

@@ -78,13 +78,14 @@ impl Generation {
 #[derive(Clone, Copy)]
 struct InForce {
     head: &'static [Line; HEAD],
-    rest: &'static maps::Rest,
+    /// Of the rest.
+    slot: u32,
 }
 
 impl InForce {
     #[inline(always)]
     fn of(active: Active) -> Option<Self> {
-        Some(Self { head: maps::HEADS.get(active.slot())?, rest: maps::TABLES.get(active.slot())? })
+        Some(Self { head: maps::HEADS.get(active.slot())?, slot: active.slot() })
     }
 }
 
@@ -95,7 +96,7 @@ impl Lines for InForce {
             // The verifier wants to see the bound of this very register, which LLVM would leave out.
             Some(&self.head[opaque(number as usize) % HEAD])
         } else {
-            self.rest.get(number - HEAD as u32)
+            maps::TABLES.get(self.slot)?.get(number - HEAD as u32)
         }
     }
 }

@@ -96,6 +96,9 @@ pub(crate) static SUSPECTS: HashMap<SubscriberKey, Suspect, { SUSPECT_CAPACITY a
 /// What an entry begins as; nobody writes it. (On the stack there is no room.)
 #[btf_map]
 pub(crate) static BLANK: Array<Suspect, 1> = Array::new();
+/// Until when a CPU does not try to add to [`SUSPECTS`].
+#[btf_map]
+pub(crate) static FULL_UNTIL: PerCpuArray<u64, 1> = PerCpuArray::new();
 /// When a subscriber becomes a suspect.
 #[btf_map]
 pub(crate) static THRESHOLDS: Array<Thresholds, 1> = Array::new();

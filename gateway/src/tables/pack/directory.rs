@@ -5,6 +5,11 @@ use crate::policy::compile::TooLarge;
 use gate25_common::table::{Found, Ipv4, Ipv6, Line, Table, WORDS, Width, node};
 use ipnetwork::IpNetwork;
 
+/// A node has at least half as many slots, where there is more inside than a bucket can hold,
+const FEWEST: u64 = 64;
+/// and a root so many.
+const FEWEST_OF_ROOT: u64 = 256;
+
 /// Lines that grow.
 pub(super) struct Directory {
     lines: Vec<Line>,
@@ -112,7 +117,10 @@ impl Directory {
         all: &[Boundary<u64>],
         below: u32,
     ) -> Found {
-        let most = (all.len() as u64).max(node::FEWEST);
+        // A root has slots to spare: most addresses then have their answer without a bucket.
+        let is_root = below + 1 == W::NODES;
+        let most =
+            if is_root { (all.len() as u64 * 2).max(FEWEST_OF_ROOT) } else { (all.len() as u64).max(FEWEST) };
         let coarsest = (W::BITS * below).min(u64::BITS - 1);
         let low = |shift: u32| first >> shift << shift;
         let shift = (0..coarsest).find(|shift| (last - low(*shift)) >> shift < most).unwrap_or(coarsest);
