@@ -26,7 +26,14 @@ pub const TO_FLAGS: usize = 14;
 #[inline(always)]
 #[must_use]
 pub const fn is_attempt(header: &[u8; TO_FLAGS], segment: &Segment) -> bool {
-    segment.transport + TO_FLAGS <= segment.end && header[13] & (SYN | ACK) == SYN
+    segment.transport + TO_FLAGS <= segment.end && opens(header[13])
+}
+
+/// Whether flags open a connection: SYN without ACK.
+#[inline(always)]
+#[must_use]
+pub const fn opens(flags: u8) -> bool {
+    flags & (SYN | ACK) == SYN
 }
 
 /// Sequence fields and flags of the RST, host byte order.

@@ -7,7 +7,6 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::programs::XdpContext;
 use gate25_common::abi::{NO_ZONE, SubscriberKey, Suspect};
 use gate25_common::answer::TO_FLAGS;
-use gate25_common::frame::Bytes;
 use gate25_common::limit::spend;
 use gate25_common::parse::Segment;
 use gate25_common::suspect::{OVER, QUIET, hash, mix};
@@ -23,6 +22,7 @@ const PAUSE: u64 = SECOND / 100;
 
 /// A packet that opens a connection, if it is one.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Syn {
     /// What makes it the same one again: addresses, port and sequence number. 0: it opens no connection.
     pub(crate) identity: u64,
@@ -45,11 +45,18 @@ impl Syn {
         Self { identity: hash | 1, sequence }
     }
 
-    /// The same, of which the verifier knows nothing, see [`Bytes::forget`].
+    /// Leaves it for functions that are called.
     #[inline(always)]
-    pub(crate) fn forgotten<B: Bytes>(self, frame: &B) -> Self {
-        let forget = |word| frame.forget(word, u64::MAX);
-        Self { identity: forget(self.identity), sequence: forget(self.sequence.into()) as u32 }
+    pub(crate) fn keep(self) {
+        if let Some(scratch) = maps::scratch() {
+            scratch.syn = self;
+        }
+    }
+
+    /// What was kept.
+    #[inline(always)]
+    pub(crate) fn kept() -> Self {
+        maps::scratch().map_or(Self::NONE, |scratch| scratch.syn)
     }
 
     /// Whether it is one.

@@ -25,7 +25,7 @@ const DIRECTION: Direction = Direction::Egress;
 #[inline(always)]
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::of_xdp(&ctx);
-    match parse(&linear, &Egress) {
+    let segment = match parse(&linear, &Egress) {
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
             return not_smtp(&linear, family);
         }
@@ -36,13 +36,14 @@ pub fn gate25(ctx: XdpContext) -> u32 {
             let is_longer = Whole::of_xdp(&ctx, &linear).is_some();
             let read = if is_longer { gate25_read_whole(ctx.ctx) } else { gate25_read_again(ctx.ctx) };
             match read {
-                IS_SMTP => {}
+                IS_SMTP => maps::kept_in_place(),
                 IS_MALFORMED => return gate25_malformed(ctx.ctx),
                 code => return code,
             }
         }
-    }
-    smtp(&ctx)
+    };
+    // There is a scratch, always.
+    segment.map_or(XDP_DROP, |segment| smtp(&ctx, segment))
 }
 
 /// No code: a segment was kept,
@@ -75,7 +76,7 @@ pub extern "C" fn gate25_read_again(ctx: *mut xdp_md) -> u32 {
 fn keep(linear: &Linear, parsed: Parsed) -> u32 {
     match parsed {
         Parsed::Smtp(segment) => {
-            maps::keep(segment);
+            let _ = maps::keep(segment);
             IS_SMTP
         }
         Parsed::NotSmtp(family) => not_smtp(linear, family),
@@ -95,13 +96,11 @@ fn not_smtp(linear: &Linear, family: Family) -> u32 {
 
 /// TCP to port 25: the segment that was kept.
 #[inline(always)]
-fn smtp(ctx: &XdpContext) -> u32 {
-    let Some(segment) = &maps::kept() else { return XDP_PASS };
+fn smtp(ctx: &XdpContext, segment: &'static Segment) -> u32 {
     let linear = &Linear::of_xdp(ctx);
     let bytes = linear.length();
-    let syn = syn(ctx, linear, segment).forgotten(linear);
-    let attempt = linear.forget(u64::from(syn.is_new()), 1) != 0;
-    let generation = Generation::for_attempt(syn);
+    let attempt = linear.forget(u64::from(is_attempt(ctx, linear, segment)), 1) != 0;
+    let generation = Generation::in_force();
     let judged = Judged::new(&decide::smtp(segment, DIRECTION, &generation), linear);
     let (judged, code) = act(ctx, linear, judged, &generation);
     record::verdict(&judged, DIRECTION, segment.subscriber.family(), bytes, attempt);
@@ -112,17 +111,34 @@ fn smtp(ctx: &XdpContext) -> u32 {
     code
 }
 
-/// A SYN without ACK. Of a frame of several buffers the first one may lack the flags.
+/// Whether it opens a connection that is new.
 #[inline(always)]
-fn syn(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> Syn {
+fn is_attempt(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> bool {
+    let no_syn = linear.read(segment.to_flags()).is_some_and(|[flags]| !answer::opens(flags));
+    if no_syn {
+        Syn::NONE.keep();
+    }
+    !no_syn && gate25_syn(ctx.ctx) != 0
+}
+
+/// Keeps the SYN without ACK that the segment is, or that it is none. 1: it is, and a new one. (As above.) Of a frame of several
+/// buffers the first one may lack the flags.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gate25_syn(ctx: *mut xdp_md) -> u32 {
+    let ctx = &XdpContext::new(ctx);
+    let linear = &Linear::of_xdp(ctx);
+    let Some(segment) = &maps::kept() else { return 0 };
     let header = match linear.read(segment.transport) {
-        Some(header) => header,
-        None => match Whole::of_xdp(ctx, linear).and_then(|whole| whole.read(segment.transport)) {
-            Some(header) => header,
-            None => return Syn::NONE,
-        },
+        Some(header) => Some(header),
+        None => Whole::of_xdp(ctx, linear).and_then(|whole| whole.read(segment.transport)),
     };
-    if answer::is_attempt(&header, segment) { Syn::new(&header, segment) } else { Syn::NONE }
+    let syn = match header {
+        Some(header) if answer::is_attempt(&header, segment) => Syn::new(&header, segment),
+        _ => Syn::NONE,
+    };
+    syn.keep();
+    u32::from(syn.is_new())
 }
 
 /// What cannot be read, and was kept. (As above.)

@@ -18,14 +18,13 @@ pub(crate) fn prefix_v6(zone: u32) -> u32 {
     maps::PREFIXES_V6.get(zone).copied().unwrap_or(64)
 }
 
-/// Whether the segment that was kept may pass, for all that a limit says: a SYN of that identity and sequence number, or what
-/// is none (0). `zone` is the limit's, and whether it redirects in the last bit. (A function that the kernel verifies by
-/// itself, once.)
+/// Whether the segment that was kept may pass, for all that a limit says. (A function that the kernel verifies by itself,
+/// once.)
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gate25_admits(of: u64, per_minute: u32, zone: u32, identity: u64, sequence: u32) -> u32 {
+pub extern "C" fn gate25_admits(of: u64, per_minute: u32, zone: u32, redirects: u32) -> u32 {
     let Some(segment) = maps::kept() else { return 0 };
-    let (redirects, zone, syn) = (zone & 1 != 0, zone >> 1, Syn { identity, sequence });
+    let (redirects, syn) = (redirects != 0, Syn::kept());
     if redirects && flows::is_redirected(&segment, &syn) {
         return 0;
     }
@@ -33,7 +32,7 @@ pub extern "C" fn gate25_admits(of: u64, per_minute: u32, zone: u32, identity: u
     if !syn.opens() || per_minute == 0 {
         return 1;
     }
-    let admitted = admits(segment.subscriber, identity, &Limit { of, per_minute, zone, redirects });
+    let admitted = admits(segment.subscriber, syn.identity, &Limit { of, per_minute, zone, redirects });
     if admitted && redirects {
         // The port is used anew.
         flows::forget(&FlowKey::new(segment.subscriber, segment.subscriber_port));

@@ -16,8 +16,6 @@ pub(crate) struct Generation {
     active: Active,
     /// Its tables; there are some, always.
     tables: Option<InForce>,
-    /// The packet, if it opens a connection.
-    syn: Syn,
 }
 
 impl Generation {
@@ -27,16 +25,10 @@ impl Generation {
         Self::of(maps::ACTIVE.get(0).copied().unwrap_or_default())
     }
 
-    /// The one in force, for a packet that opens a connection (or not).
-    #[inline(always)]
-    pub(crate) fn for_attempt(syn: Syn) -> Self {
-        Self { syn, ..Self::in_force() }
-    }
-
     /// The one that this stands for.
     #[inline(always)]
     pub(crate) fn of(active: Active) -> Self {
-        Self { active, tables: InForce::of(active), syn: Syn::NONE }
+        Self { active, tables: InForce::of(active) }
     }
 
     /// What stands for it, see [`Self::of`].
@@ -127,11 +119,10 @@ impl Lookup for Generation {
 
     #[inline(always)]
     fn admits(&self, _: &Segment, limit: &Limit) -> bool {
-        if maps::REPLAY.load() != 0 || !(limit.redirects || self.syn.opens()) {
-            return true;
-        }
-        let zone = limit.zone << 1 | u32::from(limit.redirects);
-        limits::gate25_admits(limit.of, limit.per_minute, zone, self.syn.identity, self.syn.sequence) != 0
+        let Limit { of, per_minute, zone, redirects } = *limit;
+        maps::REPLAY.load() != 0
+            || !(redirects || Syn::kept().opens())
+            || limits::gate25_admits(of, per_minute, zone, redirects.into()) != 0
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! Maps, and the constants that the controller sets before loading.
 
+use crate::attempts::Syn;
 use crate::judged::Judged;
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
@@ -131,6 +132,8 @@ pub(crate) struct Scratch {
     pub(crate) segment: Segment,
     /// What cannot be read.
     pub(crate) malformed: Malformed,
+    /// The SYN that it is, if any.
+    pub(crate) syn: Syn,
     /// What was decided on it.
     pub(crate) judged: Judged,
     /// A connection that begins.
@@ -157,10 +160,16 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
 
 /// Keeps what was found of the packet, for the function that deals with it.
 #[inline(always)]
-pub(crate) fn keep(segment: Segment) {
-    if let Some(scratch) = scratch() {
-        scratch.segment = segment;
-    }
+pub(crate) fn keep(segment: Segment) -> Option<&'static Segment> {
+    let scratch = scratch()?;
+    scratch.segment = segment;
+    Some(&scratch.segment)
+}
+
+/// What was kept, where it is: its offsets have no bounds.
+#[inline(always)]
+pub(crate) fn kept_in_place() -> Option<&'static Segment> {
+    scratch().map(|scratch| &scratch.segment)
 }
 
 /// What was kept, of which the verifier knows nothing.

@@ -52,7 +52,9 @@ pub fn gate25_return(ctx: TcContext) -> i32 {
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
             return not_smtp(&ctx, family);
         }
-        Parsed::Smtp(segment) => maps::keep(segment),
+        Parsed::Smtp(segment) => {
+            let _ = maps::keep(segment);
+        }
         _ => {
             core::hint::cold_path();
             match gate25_return_read_again(ctx.skb.skb) {
@@ -83,7 +85,7 @@ pub extern "C" fn gate25_return_read_again(skb: *mut __sk_buff) -> i32 {
     };
     match parsed {
         Parsed::Smtp(segment) => {
-            maps::keep(segment);
+            let _ = maps::keep(segment);
             IS_TCP
         }
         Parsed::Icmp(icmp) => message(ctx, &icmp),

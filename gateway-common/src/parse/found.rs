@@ -73,6 +73,13 @@ pub struct Icmp {
 }
 
 impl Segment {
+    /// Where its flags are, in bounds that the kernel's verifier sees.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_flags(&self) -> usize {
+        (self.transport & MAX_OFFSET as usize) + 13
+    }
+
     /// The same segment, with offsets that the kernel's verifier sees to be in bounds.
     #[inline(always)]
     #[must_use]
