@@ -34,6 +34,12 @@ pub const HEAD: usize = 1024;
 pub trait Lines {
     /// The line of that number; `None` behind the end.
     fn line(&self, number: u32) -> Option<&Line>;
+
+    /// The roots of IPv4, or of IPv6: one of the first two lines.
+    #[inline(always)]
+    fn roots(&self, number: u32) -> Option<&Line> {
+        self.line(number)
+    }
 }
 
 /// What is looked up.
@@ -176,7 +182,7 @@ pub fn find<L: Lines>(lines: &L, table: Table, address: Address) -> u32 {
 
 #[inline(always)]
 fn walk<W: Width, L: Lines>(lines: &L, table: Table, first: u64, second: u64) -> u32 {
-    let Some(roots) = lines.line(W::ROOTS) else { return Found::NOTHING.0 };
+    let Some(roots) = lines.roots(W::ROOTS) else { return Found::NOTHING.0 };
     let mut key = first;
     let mut found = step(lines, roots, table as usize, key);
     for _ in 0..W::STEPS {
@@ -285,7 +291,7 @@ pub const fn place(key: CellKey, mask: u32) -> (u64, u32) {
 /// The cell of that key.
 #[inline(always)]
 pub fn cell<L: Lines>(lines: &L, key: CellKey) -> Option<&Cell> {
-    let roots = lines.line(Ipv4::ROOTS)?;
+    let roots = lines.roots(Ipv4::ROOTS)?;
     let at = roots.0[Table::Subscribers as usize + node::CELLS];
     let mask = roots.0[Table::Destinations as usize + node::CELLS];
     let (key, first) = place(key, mask);

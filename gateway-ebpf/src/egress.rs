@@ -5,7 +5,7 @@ use crate::attempts::Syn;
 use crate::frame::{Linear, Whole};
 use crate::judged::Judged;
 use crate::lookup::Generation;
-use crate::maps::Malformed;
+use crate::maps::{Malformed, Scratch};
 use crate::{attempts, maps, record};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::xdp_md;
@@ -15,7 +15,7 @@ use aya_log_ebpf::info;
 use gate25_common::answer;
 use gate25_common::decide::{self, decide};
 use gate25_common::frame::Bytes;
-use gate25_common::parse::{Egress, LINK_HEADERS, Parsed, Segment, parse};
+use gate25_common::parse::{Egress, LINK_HEADERS, Parsed, parse};
 use gate25_common::verdict::{Direction, Family};
 
 const DIRECTION: Direction = Direction::Egress;
@@ -25,7 +25,7 @@ const DIRECTION: Direction = Direction::Egress;
 #[inline(always)]
 pub fn gate25(ctx: XdpContext) -> u32 {
     let linear = Linear::of_xdp(&ctx);
-    let segment = match parse(&linear, &Egress) {
+    let scratch = match parse(&linear, &Egress) {
         Parsed::NotSmtp(family) if family != Family::Other || linear.length() >= LINK_HEADERS => {
             return not_smtp(&linear, family);
         }
@@ -36,14 +36,14 @@ pub fn gate25(ctx: XdpContext) -> u32 {
             let is_longer = Whole::of_xdp(&ctx, &linear).is_some();
             let read = if is_longer { gate25_read_whole(ctx.ctx) } else { gate25_read_again(ctx.ctx) };
             match read {
-                IS_SMTP => maps::kept_in_place(),
+                IS_SMTP => maps::scratch(),
                 IS_MALFORMED => return gate25_malformed(ctx.ctx),
                 code => return code,
             }
         }
     };
     // There is a scratch, always.
-    segment.map_or(XDP_DROP, |segment| smtp(&ctx, segment))
+    scratch.map_or(XDP_DROP, |scratch| smtp(&ctx, scratch))
 }
 
 /// No code: a segment was kept,
@@ -96,10 +96,11 @@ fn not_smtp(linear: &Linear, family: Family) -> u32 {
 
 /// TCP to port 25: the segment that was kept.
 #[inline(always)]
-fn smtp(ctx: &XdpContext, segment: &'static Segment) -> u32 {
+fn smtp(ctx: &XdpContext, scratch: &mut Scratch) -> u32 {
     let linear = &Linear::of_xdp(ctx);
     let bytes = linear.length();
-    let attempt = linear.forget(u64::from(is_attempt(ctx, linear, segment)), 1) != 0;
+    let attempt = linear.forget(u64::from(is_attempt(ctx, linear, scratch)), 1) != 0;
+    let segment = &scratch.segment;
     let generation = Generation::in_force();
     let judged = Judged::new(&decide::smtp(segment, DIRECTION, &generation), linear);
     let (judged, code) = act(ctx, linear, judged, &generation);
@@ -113,10 +114,10 @@ fn smtp(ctx: &XdpContext, segment: &'static Segment) -> u32 {
 
 /// Whether it opens a connection that is new.
 #[inline(always)]
-fn is_attempt(ctx: &XdpContext, linear: &Linear, segment: &Segment) -> bool {
-    let no_syn = linear.read(segment.to_flags()).is_some_and(|[flags]| !answer::opens(flags));
+fn is_attempt(ctx: &XdpContext, linear: &Linear, scratch: &mut Scratch) -> bool {
+    let no_syn = linear.read(scratch.segment.to_flags()).is_some_and(|[flags]| !answer::opens(flags));
     if no_syn {
-        Syn::NONE.keep();
+        scratch.syn = Syn::NONE;
     }
     !no_syn && gate25_syn(ctx.ctx) != 0
 }

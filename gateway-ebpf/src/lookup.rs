@@ -83,6 +83,11 @@ impl InForce {
 
 impl Lines for InForce {
     #[inline(always)]
+    fn roots(&self, number: u32) -> Option<&Line> {
+        Some(&self.head[number as usize % HEAD])
+    }
+
+    #[inline(always)]
     fn line(&self, number: u32) -> Option<&Line> {
         if number < HEAD as u32 {
             // The verifier wants to see the bound of this very register, which LLVM would leave out.

@@ -158,18 +158,12 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
 }
 
-/// Keeps what was found of the packet, for the function that deals with it.
+/// Keeps what was found of the packet, for the function that deals with it. (Where it is kept, its offsets have no bounds.)
 #[inline(always)]
-pub(crate) fn keep(segment: Segment) -> Option<&'static Segment> {
+pub(crate) fn keep(segment: Segment) -> Option<&'static mut Scratch> {
     let scratch = scratch()?;
     scratch.segment = segment;
-    Some(&scratch.segment)
-}
-
-/// What was kept, where it is: its offsets have no bounds.
-#[inline(always)]
-pub(crate) fn kept_in_place() -> Option<&'static Segment> {
-    scratch().map(|scratch| &scratch.segment)
+    Some(scratch)
 }
 
 /// What was kept, of which the verifier knows nothing.
