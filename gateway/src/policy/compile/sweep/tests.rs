@@ -8,13 +8,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// Prefixes of any length about few addresses, so that they nest; or everything.
 fn prefix() -> impl Strategy<Value = IpNetwork> {
     let bits = (prop::sample::select(vec![0, 1 << 127, 0x2001_0db8 << 96]), 0..8_u128, 0..3_u32);
-    (bits, any::<bool>(), 0..=128_u8).prop_map(|((base, number, far), ipv6, length)| {
+    let host_bits = prop_oneof![0..4_u8, 0..=128_u8];
+    (bits, any::<bool>(), host_bits).prop_map(|((base, number, far), ipv6, host_bits)| {
         let bits = base | number << (far * 40);
         if ipv6 {
+            let length = 128 - host_bits;
             let network = Ipv6Network::new(Ipv6Addr::from_bits(bits), length).expect("a length");
             Ipv6Network::new(network.network(), length).expect("a length").into()
         } else {
-            let length = length % 33;
+            let length = 32 - host_bits % 33;
             let address = Ipv4Addr::from_bits((bits >> 96) as u32 | number as u32);
             let network = Ipv4Network::new(address, length).expect("a length");
             Ipv4Network::new(network.network(), length).expect("a length").into()
