@@ -193,7 +193,7 @@ fn subscribers_and_cells_are_found_again() {
     let tables = Tables { subscribers: subscribers.collect(), cells, ..Tables::default() };
     let memory = Memory(pack(&tables).expect("it fits"));
     for number in 0..999 {
-        let address = Address::from(IpAddr::from(Ipv4Addr::from_bits(number << 8 | 25)));
+        let address = Address::from(IpAddr::from(Ipv4Addr::from_bits(number << 8 | 0x19)));
         let value = table::find(&memory, Table::Subscribers, address);
         assert_eq!(table::subscriber(&memory, value), Some(entry(number % 333)));
     }

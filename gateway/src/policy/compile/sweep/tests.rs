@@ -48,10 +48,14 @@ proptest! {
             .collect();
         let mut sweep = Sweep::default();
         for (rule, listed) in rules.iter().enumerate() {
-            listed.iter().for_each(|prefix| sweep.member(*prefix, rule));
+            for prefix in listed {
+                sweep.member(*prefix, rule);
+            }
         }
         for (zone, listed) in zones.iter().enumerate() {
-            listed.iter().for_each(|prefix| sweep.zone(*prefix, zone));
+            for prefix in listed {
+                sweep.zone(*prefix, zone);
+            }
         }
         let (mut found, mut sets) = (Vec::new(), HashMap::new());
         sweep
