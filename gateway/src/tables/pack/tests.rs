@@ -162,15 +162,21 @@ fn the_deepest_tables_are_found_in_as_many_steps_as_there_are() {
 
 #[test]
 fn a_small_policy_has_small_tables() {
-    let of = |count: u32| {
-        let prefixes: Vec<_> = (0..count)
-            .map(|number| (prefix(Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9)).into(), 32), 1))
-            .collect();
+    let octets = |count: u32, host: &dyn Fn(u32) -> IpAddr, length| {
+        let prefixes: Vec<_> = (0..count).map(|number| (prefix(host(number), length), 1)).collect();
         packed(&prefixes).0.0.len() * size_of::<Line>()
     };
-    assert!(of(0) < 2_048, "{}", of(0));
-    assert!(of(10) < 4_096, "{}", of(10));
-    assert!(of(100_000) < 100_000 * 40, "{}", of(100_000));
+    let ipv4 = |number: u32| Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9)).into();
+    let ipv6 = |number: u32| {
+        let half = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Ipv6Addr::from_bits(u128::from(half >> 3) << 64 | 1 << 125 | u128::from(half)).into()
+    };
+    for (host, length, each) in [(&ipv4 as &dyn Fn(u32) -> IpAddr, 32, 40), (&ipv6, 128, 100)] {
+        let of = |count| octets(count, host, length);
+        assert!(of(0) < 2_048, "{}", of(0));
+        assert!(of(10) < 4_096, "{}", of(10));
+        assert!(of(100_000) < 100_000 * each, "{}", of(100_000));
+    }
 }
 
 #[test]
