@@ -19,6 +19,7 @@ use gate25_tests::{
 use kernel_log::KernelLog;
 use policies::MILLION;
 use std::{
+    fs,
     net::IpAddr,
     os::fd::{AsFd as _, OwnedFd},
     process::Command,
@@ -27,8 +28,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LIMIT: Duration = Duration::from_secs(2);
-/// Far above what was measured; times are printed, and the benchmark's business.
+const LIMIT: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Of processors: clocks are printed, and the benchmark's business, for others may be busy here. Far above what was measured.
 const START: Duration = Duration::from_secs(10);
 const RELOAD: Duration = Duration::from_secs(3);
 const MEMORY: u64 = 500_000_000;
@@ -41,17 +43,31 @@ fn start<'lab>(lab: &'lab Lab, text: &str) -> Result<Gate<'lab>> {
     let mut command = Command::new(gate25_tests::gate25());
     command.arg("run").arg("--config").arg(gate::write(lab, &gate::configuration(lab, &file))?);
     let start = Instant::now();
-    let gate = Gate::run(lab, command, START)?;
-    println!("in force after {:.2} s", start.elapsed().as_secs_f64());
+    let gate = Gate::run(lab, command, PATIENCE)?;
+    let (took, worked) = (start.elapsed(), worked(&gate)?);
+    println!("in force after {:.2} s, of which it worked {:.2}", took.as_secs_f64(), worked.as_secs_f64());
+    ensure!(worked < START, "{worked:?}");
     Ok(gate)
 }
 
-/// `gate25 reload`, which waits until the policy is in force.
+/// How long processors have worked for it.
+fn worked(gate: &Gate<'_>) -> Result<Duration> {
+    // `proc_pid_stat(5)`: the second field, in brackets, may have spaces; times are in hundredths of a second (`USER_HZ`).
+    let text = fs::read_to_string(format!("/proc/{}/stat", gate.id()))?;
+    let (_, behind) = text.rsplit_once(')').context("no name")?;
+    let ticks = behind.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    Ok(Duration::from_millis(ticks.sum::<Result<u64, _>>()? * 10))
+}
+
+/// `gate25 reload`, which waits until the policy is in force: how long that took.
 fn reload(lab: &Lab, gate: &Gate<'_>) -> Result<Duration> {
+    let before = worked(gate)?;
     let mut command = Command::new(gate25_tests::gate25());
     command.arg("reload").arg("--config").arg(gate.config());
-    let ended = command::finish(&lab.edge, command, 2 * RELOAD)?;
+    let ended = command::finish(&lab.edge, command, PATIENCE)?;
     ensure!(ended.code == Some(0), "gate25 reload: {}\n{}", ended.stderr, gate.log());
+    let worked = worked(gate)?.saturating_sub(before);
+    ensure!(worked < RELOAD, "{worked:?}");
     Ok(ended.took)
 }
 
@@ -113,7 +129,6 @@ fn no_packet_is_judged_by_a_mixture() -> Result<()> {
     exactly(by("here") + by("there"), 2 * runs);
     ensure!(by("here") > 0.0 && by("there") > 0.0, "{} and {}", by("here"), by("there"));
     exactly(moved("gate25_policy_generation", &[]), RELOADS);
-    ensure!(slowest < RELOAD, "{slowest:?}");
     let complaints = kernel.complaints()?;
     ensure!(complaints.is_empty(), "the kernel: {}", complaints.concat());
     ensure!(gate.stop()?.success());
@@ -159,7 +174,6 @@ fn ten_of_a_million_change_and_the_rest_is_let_go() -> Result<()> {
     only(&lab.stranger, &lab.university)?;
     let peak = memory::peak(gate.id())?;
     println!("ten changed in {:.2} s; {:.0} MB at most", took.as_secs_f64(), peak as f64 / 1e6);
-    ensure!(took < RELOAD, "{took:?}");
     ensure!(peak < MEMORY, "{peak} octets");
 
     let held = |lab: &Lab, gate: &Gate<'_>| memory::held(gate.id(), &lab.pin());
@@ -171,7 +185,7 @@ fn ten_of_a_million_change_and_the_rest_is_let_go() -> Result<()> {
     let few = held(&never, &start(&never, &listed)?)?;
     println!("maps of {:.1} MB, of {:.1} MB for ten", many as f64 / 1e6, few as f64 / 1e6);
     ensure!(many > few + u64::from(MILLION) * 10, "{many} octets and {few}");
-    let let_go = wait::until(LIMIT, || held(&lab, &gate).ok().filter(|now| *now < few + SLACK));
+    let let_go = wait::until(PATIENCE / 6, || held(&lab, &gate).ok().filter(|now| *now < few + SLACK));
     ensure!(let_go.is_some(), "{} octets, not {few}", held(&lab, &gate)?);
     ensure!(gate.stop()?.success());
     Ok(())
