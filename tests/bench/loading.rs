@@ -3,7 +3,6 @@
 use crate::{
     contenders::GATE25,
     figures::Spread,
-    memory,
     policies::{self, EVERYONE, Prefix, Role},
     report::Report,
     rivals::netfilter::{Netfilter, Policy},
@@ -14,6 +13,7 @@ use gate25_tests::{
     command,
     gate::{self, Gate},
     lab::Lab,
+    memory,
     policy::put,
 };
 use std::{

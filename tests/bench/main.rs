@@ -7,7 +7,6 @@ mod contenders;
 mod figures;
 mod loading;
 mod lookup;
-mod memory;
 #[path = "ebpf/src/plan.rs"]
 mod plan;
 mod plot;

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod http;
 pub mod lab;
 pub mod mail;
+pub mod memory;
 pub mod metrics;
 pub mod namespace;
 pub mod packet;

@@ -25,7 +25,9 @@ impl<T> FromIterator<(IpNetwork, T)> for Prefixes<T> {
         entries.sort_by_key(|(prefix, _)| *prefix);
         entries.dedup_by_key(|(prefix, _)| *prefix);
         let mut all = Self::default();
-        entries.into_iter().for_each(|(prefix, value)| all.push(prefix, value));
+        for (prefix, value) in entries {
+            all.push(prefix, value);
+        }
         all
     }
 }

@@ -205,3 +205,6 @@ impl From<Ipv6> for IpNetwork {
         Self::V6(Ipv6Network::new_checked(address, prefix.1).unwrap_or_else(|| address.into()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@ use super::pack;
 use crate::tables::{Prefixes, Tables};
 use gate25_common::abi::{Cell, CellKey, Subscriber};
 use gate25_common::address::Address;
-use gate25_common::table::{self, Line, Lines, PROBES, Table};
+use gate25_common::table::{self, Line, Lines, PROBES, Table, node};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -162,15 +162,21 @@ fn the_deepest_tables_are_found_in_as_many_steps_as_there_are() {
 
 #[test]
 fn a_small_policy_has_small_tables() {
-    let of = |count: u32| {
-        let prefixes: Vec<_> = (0..count)
-            .map(|number| (prefix(Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9)).into(), 32), 1))
-            .collect();
+    let octets = |count: u32, host: &dyn Fn(u32) -> IpAddr, length| {
+        let prefixes: Vec<_> = (0..count).map(|number| (prefix(host(number), length), 1)).collect();
         packed(&prefixes).0.0.len() * size_of::<Line>()
     };
-    assert!(of(0) < 2_048, "{}", of(0));
-    assert!(of(10) < 4_096, "{}", of(10));
-    assert!(of(100_000) < 100_000 * 40, "{}", of(100_000));
+    let ipv4 = |number: u32| Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9)).into();
+    let ipv6 = |number: u32| {
+        let half = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Ipv6Addr::from_bits(u128::from(half >> 3) << 64 | 1 << 125 | u128::from(half)).into()
+    };
+    for (host, length, each) in [(&ipv4 as &dyn Fn(u32) -> IpAddr, 32, 40), (&ipv6, 128, 100)] {
+        let of = |count| octets(count, host, length);
+        assert!(of(0) < 2_048, "{}", of(0));
+        assert!(of(10) < 4_096, "{}", of(10));
+        assert!(of(100_000) < 100_000 * each, "{}", of(100_000));
+    }
 }
 
 #[test]
@@ -193,7 +199,7 @@ fn subscribers_and_cells_are_found_again() {
     let tables = Tables { subscribers: subscribers.collect(), cells, ..Tables::default() };
     let memory = Memory(pack(&tables).expect("it fits"));
     for number in 0..999 {
-        let address = Address::from(IpAddr::from(Ipv4Addr::from_bits(number << 8 | 25)));
+        let address = Address::from(IpAddr::from(Ipv4Addr::from_bits(number << 8 | 0x19)));
         let value = table::find(&memory, Table::Subscribers, address);
         assert_eq!(table::subscriber(&memory, value), Some(entry(number % 333)));
     }
@@ -204,17 +210,70 @@ fn subscribers_and_cells_are_found_again() {
     assert_eq!(memory.cell(CellKey { subscribers: 7, destinations: 0 }), None);
 }
 
-/// Keys that all begin at one line: only as many as are looked at can be there, then there is more room.
+/// Keys that all begin at the last place: as many as are looked at lie there and behind it; for one more there is more room.
 #[test]
 fn crowded_cells_get_more_room() {
-    let crowd = (0..u32::MAX)
-        .map(|destinations| CellKey { subscribers: 0, destinations })
-        .filter(|key| table::place(*key, 255).1 == 0)
-        .take(PROBES as usize + 4);
-    let cells = crowd.map(|key| (key, Cell { block: 1 + u64::from(key.destinations), ..Cell::default() }));
-    let tables = Tables { cells: cells.collect(), ..Tables::default() };
-    let memory = Memory(pack(&tables).expect("it fits"));
-    for (key, cell) in &tables.cells {
-        assert_eq!(memory.cell(*key), Some(cell));
+    for count in [PROBES, PROBES + 1, PROBES + 4] {
+        let crowd = (0..u32::MAX)
+            .map(|destinations| CellKey { subscribers: 0, destinations })
+            .filter(|key| table::place(*key, 255).1 == 255)
+            .take(count as usize);
+        let cells =
+            crowd.map(|key| (key, Cell { block: 1 + u64::from(key.destinations), ..Cell::default() }));
+        let tables = Tables { cells: cells.collect(), ..Tables::default() };
+        let memory = Memory(pack(&tables).expect("it fits"));
+        for (key, cell) in &tables.cells {
+            assert_eq!(memory.cell(*key), Some(cell));
+        }
+        let mask = memory.0[0].0[Table::Destinations as usize + node::CELLS];
+        assert_eq!(mask > 255, count > PROBES, "{count} cells in {mask}");
+    }
+}
+
+/// Nothing is in front of the first address, or behind the last one, of a family; nor of a half of an IPv6 address.
+#[test]
+fn first_and_last_addresses() {
+    let hosts = [
+        "0.0.0.0",
+        "255.255.255.255",
+        "::",
+        "::ffff:ffff:ffff:ffff",
+        "0:0:0:1::",
+        "ffff:ffff:ffff:fffe:ffff:ffff:ffff:ffff",
+        "ffff:ffff:ffff:ffff::",
+        "ffff:ffff:ffff:ffff::9",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    ];
+    let hosts: Vec<_> = hosts
+        .iter()
+        .zip(1..)
+        .map(|(text, value)| (IpNetwork::from(text.parse::<IpAddr>().expect("an address")), value))
+        .collect();
+    let everything = ["0.0.0.0/0", "::/0", "::/1", "128.0.0.0/1", "ffff:ffff:ffff:ffff::/64"];
+    let everything: Vec<_> =
+        everything.iter().zip(20..).map(|(text, value)| (text.parse().expect("a prefix"), value)).collect();
+    for number in 0..hosts.len() {
+        let alone = &hosts[number..=number];
+        for all in [alone, &[&everything, alone].concat()] {
+            holds(all, &[]).expect("one host");
+        }
+    }
+    for all in [&hosts, &everything, &[&*everything, &*hosts].concat()] {
+        holds(all, &[]).expect("all of them");
+    }
+}
+
+/// Where nothing changes there is no boundary.
+#[test]
+fn prefixes_side_by_side_that_have_the_same_value_cost_what_one_does() {
+    for base in ["198.51.0.0", "2001:db8::"] {
+        let base: IpAddr = base.parse().expect("an address");
+        let host = |number: u16| match base {
+            IpAddr::V4(base) => prefix(Ipv4Addr::from_bits(base.to_bits() + u32::from(number)).into(), 32),
+            IpAddr::V6(base) => prefix(Ipv6Addr::from_bits(base.to_bits() + u128::from(number)).into(), 128),
+        };
+        let many: Vec<_> = (0..10_000).map(|number| (host(number), 1)).collect();
+        assert_eq!(packed(&many).0.0.len(), packed(&many[..1]).0.0.len());
+        holds(&many[..300], &[]).expect("they are found");
     }
 }
