@@ -112,7 +112,7 @@ impl Found {
     /// A bucket of at most seven boundaries at an even word below [`Self::BUCKETS`].
     #[must_use]
     pub const fn bucket(boundaries: u32, word: u32) -> Self {
-        Self(Self::LEADS_ON | boundaries << Self::COUNT | word / 2)
+        Self(Self::LEADS_ON | (boundaries << Self::COUNT) | (word / 2))
     }
 
     /// The same, of second halves.

@@ -102,13 +102,14 @@ fn smtp(ctx: &XdpContext, scratch: &mut Scratch) -> u32 {
     let attempt = linear.forget(u64::from(is_attempt(ctx, linear, scratch)), 1) != 0;
     let segment = &scratch.segment;
     let generation = Generation::in_force();
-    let judged = Judged::new(&decide::smtp(segment, DIRECTION, &generation), linear);
+    let verdict = decide::smtp(segment, DIRECTION, &generation);
+    let judged = Judged::new(&verdict, linear);
     let (judged, code) = act(ctx, linear, judged, &generation);
     record::verdict(&judged, DIRECTION, segment.subscriber.family(), bytes, attempt);
     if attempt && !judged.passes() {
         attempts::blocked(ctx, judged);
     }
-    info!(ctx, "port 25: reason {} action {} zone {}", judged.reason(), judged.action(), judged.zone);
+    info!(ctx, "port 25: {} {} zone {}", verdict.reason.label(), verdict.action.label(), verdict.zone);
     code
 }
 

@@ -26,7 +26,7 @@ pub(crate) const KINDS: [u32; 4] = [0, 1, 2, 3];
 pub(crate) fn prefix(number: u32, kind: u32) -> String {
     let ipv4 = |low| Ipv4Addr::from_bits(0x1000_0000 + number * 8 + low);
     let ipv6 = |low: u64| {
-        let high = 0x2a00_0000_0000_0000 | u64::from(number) * 2 + low;
+        let high = 0x2a00_0000_0000_0000 | (u64::from(number) * 2 + low);
         Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low))
     };
     match kind {
