@@ -137,7 +137,7 @@ pub trait Width {
     const NODES: u32;
     /// A node that has others below it leaves them at most so many bits each: what makes that few enough.
     const BITS: u32;
-    /// The most nodes and buckets behind the root.
+    /// The most nodes and buckets behind the root, and one more look; where all nodes are needed, no bucket is.
     const STEPS: usize;
     /// Number of the line with the roots.
     const ROOTS: u32;
@@ -165,7 +165,7 @@ impl Width for Ipv6 {
     const MOST: usize = 5;
     const NODES: u32 = 5;
     const BITS: u32 = 16;
-    const STEPS: usize = Self::NODES as usize * 2 + 1;
+    const STEPS: usize = Self::NODES as usize * 2;
     const ROOTS: u32 = 1;
 }
 

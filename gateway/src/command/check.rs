@@ -5,6 +5,7 @@ use crate::names;
 use crate::policy::compile::compile;
 use crate::policy::problem::{MAX_LISTED, grouped};
 use crate::policy::{self, Loaded, Policy, Problem, Refused, Scope};
+use crate::tables::pack;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ pub fn check(policy: &Path, offline: bool, out: &mut impl Write, err: &mut impl 
             let (resolved, unresolved) = if offline { Default::default() } else { names::resolve(&policy)? };
             warnings.extend(unresolved);
             print_warnings(&warnings, err)?;
-            match compile(&policy.with_addresses(&resolved), clock::now(), true, |zone| zone as u32 + 1) {
+            let tables =
+                compile(&policy.with_addresses(&resolved), clock::now(), true, |zone| zone as u32 + 1);
+            match tables.and_then(|tables| pack(&tables)) {
                 Ok(_) => (true, contents(&policy), warnings),
                 Err(too_large) => {
                     writeln!(err, "{too_large}")?;

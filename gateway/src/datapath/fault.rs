@@ -1,5 +1,6 @@
 //! What can go wrong on the way into the kernel, in one line with a remedy.
 
+use crate::policy::compile::TooLarge;
 use std::fmt;
 
 /// One fault: `what: value: cause (remedy)`.
@@ -52,6 +53,13 @@ impl Fault {
         let remedy =
             "gate25 needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and Linux 6.1 or newer with BTF";
         Self::new("kernel", value, short, remedy)
+    }
+}
+
+impl From<TooLarge> for Fault {
+    fn from(TooLarge { what, needed, limit }: TooLarge) -> Self {
+        let remedy = "merge prefixes, or drop rules that overlap";
+        Self::new("policy", format!("{needed} {what}"), format!("more than the {limit} that fit"), remedy)
     }
 }
 

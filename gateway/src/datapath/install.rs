@@ -78,7 +78,7 @@ impl Store {
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
         let prefixes = [false, true].map(|ipv6| tables.subscribers.len(ipv6) + tables.destinations.len(ipv6));
         note(Step::Installed, 0, Some(prefixes.iter().sum()));
-        let lines = pack(tables).map_err(|error| Fault::kernel("tables", error))?;
+        let lines = pack(tables)?;
         let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 3);
         let flags = [
             (tables.any_enforced, Active::ENFORCES),
