@@ -184,17 +184,14 @@ fn promises(report: &mut Report, size: u64) {
             })
             .map(|figure| figure.spread.median)
     };
-    let Some(ours) = rate(report, Kind::Smtp, GATE25) else { return };
-    if let Some(empty) = rate(report, Kind::Smtp, EMPTY) {
-        let share = 100.0 * ours / empty;
-        report.at_least(
-            format!("drop, {size} prefixes: share of an empty drop's throughput"),
-            share,
-            85.0,
-            "%",
-        );
+    for kind in [Kind::One, Kind::Smtp] {
+        let (ours, empty) = (rate(report, kind, GATE25), rate(report, kind, EMPTY));
+        if let (Some(ours), Some(empty)) = (ours, empty) {
+            let what = format!("{}, {size} prefixes: share of an empty drop's throughput", kind.label());
+            report.at_least(what, 100.0 * ours / empty, 85.0, "%");
+        }
     }
-    for (kind, least) in [(Kind::Smtp, 2.5), (Kind::Syns, 1.5)] {
+    for (kind, least) in [(Kind::Smtp, 2.5), (Kind::One, 2.5), (Kind::Syns, 1.5)] {
         for other in Netfilter::ALL {
             if let (Some(ours), Some(theirs)) = (rate(report, kind, GATE25), rate(report, kind, other.name()))
             {

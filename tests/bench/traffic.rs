@@ -34,8 +34,10 @@ pub(crate) const ZONE: &str = "10.0.0.0/8";
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// TCP to port 25, not SYN, from subscribers to destinations that nothing allows.
+    /// TCP to port 25, not SYN, each from some subscriber to some destination that nothing allows.
     Smtp,
+    /// The same of one connection, again and again.
+    One,
     /// SYNs of the same, each from anyone.
     Syns,
     /// TCP to port 443.
@@ -43,11 +45,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Smtp, Self::Syns, Self::Web];
+    pub(crate) const ALL: [Self; 4] = [Self::Smtp, Self::One, Self::Syns, Self::Web];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Smtp => "drop, not SYN",
+            Self::One => "drop, one connection",
             Self::Syns => "drop, SYN flood",
             Self::Web => "pass, forwarded",
         }
@@ -55,7 +58,7 @@ impl Kind {
 
     fn tcp(self) -> Tcp {
         match self {
-            Self::Smtp => Tcp::new(40_000, 25, ACK),
+            Self::Smtp | Self::One => Tcp::new(40_000, 25, ACK),
             Self::Syns => Tcp::new(40_000, 25, SYN),
             Self::Web => Tcp::new(40_000, 443, ACK),
         }
@@ -65,8 +68,9 @@ impl Kind {
     pub(crate) fn plan(self, spray: &mut Spray, code: u8) -> Result<Vec<u8>> {
         let address = |text: &str| text.parse::<IpAddr>();
         // See `policies::upper_halves`: the lists are near and none is met. Destinations are in 16.0.0.0/4.
-        let sources = Side::Random(address("10.0.0.0")?, address("0.255.255.127")?);
-        let remotes = Side::Random(address("16.0.0.0")?, address("15.255.255.127")?);
+        let [from, to] = if self == Self::One { ["0.0.0.0"; 2] } else { ["0.255.255.127", "15.255.255.127"] };
+        let sources = Side::Random(address("10.0.0.0")?, address(from)?);
+        let remotes = Side::Random(address("16.0.0.0")?, address(to)?);
         spray.plan((sources, remotes), &self.tcp(), true, code)
     }
 }
