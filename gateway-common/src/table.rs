@@ -163,8 +163,8 @@ pub struct Ipv6;
 impl Width for Ipv6 {
     const WORDS: usize = 2;
     const MOST: usize = 5;
-    const NODES: u32 = 5;
-    const BITS: u32 = 16;
+    const NODES: u32 = 8;
+    const BITS: u32 = 10;
     const STEPS: usize = Self::NODES as usize * 2;
     const ROOTS: u32 = 1;
 }

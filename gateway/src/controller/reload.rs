@@ -33,7 +33,6 @@ impl Controller {
                 if result.is_ok() {
                     self.state.keep(kept, &policy.digest);
                     self.policy = policy;
-                    self.retire();
                     self.follow_targets();
                     self.tell_of_names();
                     self.keep_names();
@@ -55,6 +54,8 @@ impl Controller {
             let message = format!("{why}: the policy is in force{trusted}");
             info!("{message}");
             self.events.policy(None, &message);
+            // Waits for packets under way, and is nobody's hurry.
+            self.retire();
         } else {
             for problem in &problems {
                 error!("{problem}");

@@ -113,11 +113,6 @@ impl Store {
     /// Puts lines into a place for a generation.
     fn fill(&mut self, slot: u32, lines: &[Line]) -> Result<MapData, Fault> {
         let (head, rest) = lines.split_at(lines.len().min(HEAD));
-        let Map::Array(heads) = self.map("HEADS")? else {
-            return Err(Fault::kernel("HEADS", "is of another type"));
-        };
-        sys::write(heads.fd().as_fd(), u64::from(slot) * size_of::<[Line; HEAD]>() as u64, head)
-            .map_err(|error| Fault::kernel("map HEADS", error))?;
         // The kernel makes no map for nothing.
         let made = sys::array_of(if rest.is_empty() { &[Line([0; WORDS])] } else { rest })
             .map_err(|error| Fault::kernel("map TABLES", error))?;
@@ -125,6 +120,12 @@ impl Store {
         self.generations::<MapData>("TABLES")?
             .set(slot, &inner, 0)
             .map_err(|error| fault("TABLES", error))?;
+        // That waited for every packet under way: whatever happened before, nobody reads the place that is written now.
+        let Map::Array(heads) = self.map("HEADS")? else {
+            return Err(Fault::kernel("HEADS", "is of another type"));
+        };
+        sys::write(heads.fd().as_fd(), u64::from(slot) * size_of::<[Line; HEAD]>() as u64, head)
+            .map_err(|error| Fault::kernel("map HEADS", error))?;
         Ok(inner)
     }
 

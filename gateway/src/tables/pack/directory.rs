@@ -5,10 +5,12 @@ use crate::policy::compile::TooLarge;
 use gate25_common::table::{Found, Ipv4, Ipv6, Line, Table, WORDS, Width, node};
 use ipnetwork::IpNetwork;
 
-/// A node has at least half as many slots, where there is more inside than a bucket can hold,
-const FEWEST: u64 = 64;
-/// and a root so many.
+/// A node may have as many slots as boundaries, or so many: a line.
+const FEWEST: u64 = 16;
+/// A root may have twice as many slots as boundaries, or so many: most addresses then have their answer without a bucket.
 const FEWEST_OF_ROOT: u64 = 256;
+/// More lines than can be told apart.
+const LIMIT: usize = Found::BUCKETS / WORDS;
 
 /// Lines that grow.
 pub(super) struct Directory {
@@ -25,11 +27,10 @@ impl Directory {
 
     /// All lines, unless they are more than can be told apart.
     pub(super) fn into_lines(self) -> Result<Vec<Line>, TooLarge> {
-        let (needed, limit) = (self.lines.len(), Found::BUCKETS / WORDS);
-        if needed > limit {
-            return Err(TooLarge { what: "lines of prefix tables", needed, limit });
+        match self.lines.len() {
+            ..=LIMIT => Ok(self.lines),
+            needed => Err(TooLarge { what: "lines of prefix tables", needed, limit: LIMIT }),
         }
-        Ok(self.lines)
     }
 
     fn words(&mut self) -> &mut [u32] {
@@ -66,7 +67,11 @@ impl Directory {
     }
 
     fn root<W: Width>(&mut self, table: Table, all: &[Boundary<u64>]) {
-        let found = self.lay::<W>(Found::NOTHING, all, W::NODES);
+        let found = if all.len() > W::MOST {
+            self.node::<W>(Found::NOTHING, all, (all.len() as u64 * 2).max(FEWEST_OF_ROOT), W::NODES - 1)
+        } else {
+            self.lay::<W>(Found::NOTHING, all, W::NODES)
+        };
         let root = W::ROOTS as usize * WORDS + table as usize;
         match found.header() {
             Some(line) => {
@@ -82,8 +87,10 @@ impl Directory {
     fn lay<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], nodes: u32) -> Found {
         match all {
             [] => before,
-            [first, .., last] if all.len() > W::MOST => {
-                self.node::<W>(before, [first.at, last.at], all, nodes - 1)
+            // It is refused: nothing more is made.
+            _ if self.lines.len() > LIMIT => before,
+            [_, ..] if all.len() > W::MOST => {
+                self.node::<W>(before, all, (all.len() as u64).max(FEWEST), nodes - 1)
             }
             _ => self.bucket::<W>(before, all),
         }
@@ -109,18 +116,9 @@ impl Directory {
         bucket
     }
 
-    /// `below`: so many nodes there may be below this one.
-    fn node<W: Width>(
-        &mut self,
-        before: Found,
-        [first, last]: [u64; 2],
-        all: &[Boundary<u64>],
-        below: u32,
-    ) -> Found {
-        // A root has slots to spare: most addresses then have their answer without a bucket.
-        let is_root = below + 1 == W::NODES;
-        let most =
-            if is_root { (all.len() as u64 * 2).max(FEWEST_OF_ROOT) } else { (all.len() as u64).max(FEWEST) };
+    /// With at most so many slots, unless more are needed, for only so many nodes may be `below` this one.
+    fn node<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], most: u64, below: u32) -> Found {
+        let (first, last) = (all[0].at, all[all.len() - 1].at);
         let coarsest = (W::BITS * below).min(u64::BITS - 1);
         let low = |shift: u32| first >> shift << shift;
         let shift = (0..coarsest).find(|shift| (last - low(*shift)) >> shift < most).unwrap_or(coarsest);

@@ -180,6 +180,28 @@ fn a_small_policy_has_small_tables() {
     }
 }
 
+/// Customers of providers: a few hosts in each of many networks, and networks in networks in networks.
+#[test]
+fn crowds_within_crowds_take_no_more_than_others() {
+    let hosts = (0..30_000_u32).map(|number| {
+        let network = u128::from(u64::from(number / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64;
+        (prefix(Ipv6Addr::from_bits(network | u128::from(number % 3) << 40 | 5).into(), 128), 1)
+    });
+    let nested = (0..27_000_u32).map(|number| {
+        let (provider, rest) = (number / 12, number % 12);
+        let bits = u128::from(provider.wrapping_mul(0x9e37_79b9) >> 8) << 104
+            | u128::from(rest / 6) << 98
+            | u128::from(rest / 3 % 2) << 92
+            | u128::from(rest % 3 * 77) << 66;
+        (prefix(Ipv6Addr::from_bits(bits).into(), 64), 1)
+    });
+    for prefixes in [hosts.collect::<Vec<_>>(), nested.collect()] {
+        let octets = packed(&prefixes).0.0.len() * size_of::<Line>();
+        assert!(octets < prefixes.len() * 256, "{} octets a prefix", octets / prefixes.len());
+        holds(&prefixes[..600], &[]).expect("all of them");
+    }
+}
+
 #[test]
 fn subscribers_and_cells_are_found_again() {
     let entry = |number: u32| Subscriber {
