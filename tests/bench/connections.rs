@@ -139,8 +139,8 @@ pub(crate) fn answers(report: &mut Report, lab: &Lab, gates: &[Gate], rounds: us
     let syn = |last| smtp(last, "192.0.2.200", SYN, 0);
     let rows = [
         ("SMTP SYN, default, drop", syn(7)?, DROP),
-        ("SMTP SYN, default, reset", syn(200)?, TX),
-        ("SMTP data, 1,440 octets, reset", smtp(200, "192.0.2.200", ACK, 1_440)?, TX),
+        ("SMTP SYN, default, reset", syn(140)?, TX),
+        ("SMTP data, 1,440 octets, reset", smtp(140, "192.0.2.200", ACK, 1_440)?, TX),
         ("SMTP SYN, default, icmp", syn(230)?, TX),
     ];
     lab.edge.run(|| {
