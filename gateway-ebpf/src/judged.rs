@@ -21,6 +21,7 @@ const REASON: u32 = 4;
 const ACTION: u32 = 8;
 const DECISION: u32 = 12;
 const ENFORCED: u32 = 16;
+
 #[inline(always)]
 fn words(verdict: &Verdict) -> u64 {
     outcome(verdict) as u64
