@@ -76,8 +76,8 @@ pub fn smtp<L: Lookup>(segment: &Segment, direction: Direction, tables: &L) -> V
     if is_off(&subscriber, direction) {
         return pass(Reason::Unmanaged, NO_ZONE, NO_RULE);
     }
-    let (near, far) = cells(&subscriber, segment.remote, tables);
-    let (reason, rule, per_minute) = judge(near, far, subscriber.relay_limit, tables);
+    let cells = cells(&subscriber, segment.remote, tables);
+    let (reason, rule, per_minute) = judge(cells, subscriber.relay_limit, tables);
     let of = if matches!(reason, Reason::Relay) { u64::from(subscriber.zone) } else { rule };
     let redirects = subscriber.action() == Action::Notice && subscriber.mode() == Mode::Enforce;
     let limited = per_minute != 0 && matches!(direction, Direction::Egress);
@@ -118,13 +118,13 @@ fn enforces(subscriber: &Subscriber, direction: Direction) -> bool {
 /// The rules that list the destination, and those that hold for every destination. A pair of listed subscribers and
 /// listed destinations has a cell with all of both, so that overlaps are resolved by the compiler alone.
 #[inline(always)]
-fn cells<'a, L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &'a L) -> (&'a Cell, &'a Cell) {
+fn cells<'a, L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &'a L) -> [Option<&'a Cell>; 2] {
     let mut near = None;
     if let Some(destinations) = tables.destination(remote) {
         if subscriber.cells & HAS_PAIRS != 0 {
             let own = tables.cell(CellKey { subscribers: subscriber.class, destinations });
-            if let Some(cell) = own {
-                return (cell, &NOTHING);
+            if own.is_some() {
+                return [own, None];
             }
         }
         near = tables.cell(CellKey { subscribers: subscriber.scope, destinations });
@@ -135,7 +135,7 @@ fn cells<'a, L: Lookup>(subscriber: &Subscriber, remote: Address, tables: &'a L)
     } else {
         None
     };
-    (near.unwrap_or(&NOTHING), far.unwrap_or(&NOTHING))
+    [near, far]
 }
 
 static NOTHING: Cell = Cell {
@@ -151,7 +151,12 @@ static NOTHING: Cell = Cell {
 /// Block, relay, exception, expired, default, in that order; the more specific destination names the rule. With it comes
 /// its limit.
 #[inline(always)]
-fn judge<L: Lookup>(near: &Cell, far: &Cell, relay_limit: u32, tables: &L) -> (Reason, u64, u32) {
+fn judge<L: Lookup>(cells: [Option<&Cell>; 2], relay_limit: u32, tables: &L) -> (Reason, u64, u32) {
+    // Most of what is blocked.
+    if let [None, None] = cells {
+        return (Reason::Default, NO_RULE, 0);
+    }
+    let [near, far] = cells.map(|cell| cell.unwrap_or(&NOTHING));
     let first = |near, far| if near == NO_RULE { far } else { near };
     let block = first(near.block, far.block);
     if block != NO_RULE {

@@ -40,6 +40,12 @@ pub trait Lines {
     fn roots(&self, number: u32) -> Option<&Line> {
         self.line(number)
     }
+
+    /// The same word, of which the compiler knows nothing, so that it makes no branch of what is worked out from it.
+    #[inline(always)]
+    fn opaque(&self, word: u64) -> u64 {
+        word
+    }
 }
 
 /// What is looked up.
@@ -54,20 +60,19 @@ pub enum Table {
 /// The first line of what holds for subscribers.
 pub const SUBSCRIBERS_AT: u32 = 2;
 
-/// The words of a node's header.
+/// The words of a node's header. Its slots lie elsewhere: a [`Found`] each, then what holds behind the last one, then what holds in
+/// front of the first one.
 pub mod node {
-    /// Where its first slot begins, in two words, the higher one first.
+    /// Where its first slot begins, in two words, the lower one first.
     pub const LOW: usize = 0;
     /// Bits of an address inside a slot.
     pub const SHIFT: usize = 2;
     /// How many slots there are.
     pub const SLOTS: usize = 3;
-    /// What holds in front of the first one, as a [`super::Found`].
-    pub const BEFORE: usize = 4;
-    /// What holds behind the last one.
-    pub const AFTER: usize = 5;
-    /// The line where the slots begin: a [`super::Found`] each.
-    pub const AT: usize = 6;
+    /// The line where the slots begin.
+    pub const AT: usize = 4;
+    /// In a root without slots: what holds for all addresses.
+    pub const ONLY: usize = 5;
     /// In a root alone: of subscribers, the line where the cells begin; of destinations, how many places those have, less one.
     pub const CELLS: usize = 7;
 }
@@ -101,12 +106,6 @@ impl Found {
     #[must_use]
     pub const fn node(line: u32) -> Self {
         Self(Self::LEADS_ON | Self::NODE | line)
-    }
-
-    /// The line of the header, if it is a node.
-    #[must_use]
-    pub const fn header(self) -> Option<u32> {
-        if self.is(Self::LEADS_ON) && self.is(Self::NODE) { Some(self.0 & (Self::NUMBERS - 1)) } else { None }
     }
 
     /// A bucket of at most seven boundaries at an even word below [`Self::BUCKETS`].
@@ -205,19 +204,26 @@ fn walk<W: Width, L: Lines>(lines: &L, table: Table, first: u64, second: u64) ->
 }
 
 /// From a node on; its header begins at a word of a line.
+///
+/// Where strangers' addresses lie nobody can foretell, and a branch that was foretold wrongly costs more than all of this: what
+/// holds beside the slots is found by arithmetic.
 #[inline(always)]
 fn step<L: Lines>(lines: &L, header: &Line, begin: usize, key: u64) -> Found {
     let word = |place: usize| header.0[(begin + place) % WORDS];
-    let low = u64::from(word(node::LOW)) << 32 | u64::from(word(node::LOW + 1));
-    if key < low {
-        return Found(word(node::BEFORE));
+    let low = u64::from(word(node::LOW + 1)) << 32 | u64::from(word(node::LOW));
+    let slots = u64::from(word(node::SLOTS));
+    if slots == 0 {
+        return Found(word(node::ONLY));
     }
-    let slot = (key - low) >> (word(node::SHIFT) % u64::BITS);
-    if slot >= u64::from(word(node::SLOTS)) {
-        return Found(word(node::AFTER));
-    }
-    match lines.line(word(node::AT) + (slot as u32) / WORDS as u32) {
-        Some(line) => Found(line.0[slot as usize % WORDS]),
+    let ahead = lines.opaque(key.wrapping_sub(low));
+    let slot = ahead >> (word(node::SHIFT) % u64::BITS);
+    // The borrow of that subtraction (Warren, Hacker's Delight, 2-13). In front of the slots `slot` is beyond them, too, for they
+    // end where addresses do at the latest.
+    let is_before = ((!key & low) | ((!key | low) & ahead)) >> 63;
+    let beside = lines.opaque(((slots.wrapping_sub(1).wrapping_sub(slot) | slot) as i64 >> 63) as u64);
+    let place = (slot & !beside) | ((slots + is_before) & beside);
+    match lines.line(word(node::AT) + (place / WORDS as u64) as u32) {
+        Some(line) => Found(line.0[place as usize % WORDS]),
         None => Found::NOTHING,
     }
 }

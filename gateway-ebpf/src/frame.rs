@@ -13,7 +13,9 @@ use gate25_common::frame::Bytes;
 pub(crate) fn opaque(value: usize) -> usize {
     let mut opaque = value;
     // SAFETY: moves a register onto itself (no instruction at all would leave two lines of debug info at one place).
-    unsafe { core::arch::asm!("{value} = {value}", value = inout(reg) opaque) };
+    unsafe {
+        core::arch::asm!("{value} = {value}", value = inout(reg) opaque, options(pure, nomem, nostack, preserves_flags));
+    };
     opaque
 }
 
@@ -23,7 +25,7 @@ fn forget(value: u64, unknown: usize) -> u64 {
     let mut forgotten = value;
     // SAFETY: changes a register and changes it back.
     unsafe {
-        core::arch::asm!("{value} ^= {unknown}", "{value} ^= {unknown}", value = inout(reg) forgotten, unknown = in(reg) unknown);
+        core::arch::asm!("{value} ^= {unknown}", "{value} ^= {unknown}", value = inout(reg) forgotten, unknown = in(reg) unknown, options(pure, nomem, nostack, preserves_flags));
     }
     forgotten
 }
@@ -142,7 +144,7 @@ impl Bytes for Linear {
         // LLVM would fold a plain subtraction into sums that the verifier refuses to see on a packet's end.
         // SAFETY: subtracts two registers.
         unsafe {
-            core::arch::asm!("{length} -= {start}", length = inout(reg) length, start = in(reg) self.start)
+            core::arch::asm!("{length} -= {start}", length = inout(reg) length, start = in(reg) self.start, options(pure, nomem, nostack, preserves_flags))
         };
         length
     }

@@ -96,6 +96,11 @@ impl Lines for InForce {
             maps::TABLES.get(self.slot)?.get(number - HEAD as u32)
         }
     }
+
+    #[inline(always)]
+    fn opaque(&self, word: u64) -> u64 {
+        opaque(word as usize) as u64
+    }
 }
 
 impl Lookup for Generation {

@@ -5,10 +5,13 @@ use crate::policy::compile::TooLarge;
 use gate25_common::table::{Found, Ipv4, Ipv6, Line, Table, WORDS, Width, node};
 use ipnetwork::IpNetwork;
 
-/// A node may have as many slots as boundaries, or so many: a line.
-const FEWEST: u64 = 16;
-/// A root may have twice as many slots as boundaries, or so many: most addresses then have their answer without a bucket.
-const FEWEST_OF_ROOT: u64 = 256;
+/// Words behind the slots of a node: what holds behind the last one, and in front of the first one.
+const BESIDE: usize = 2;
+/// A node may have as many slots as boundaries, or so many: with those words, a line.
+const FEWEST: u64 = (WORDS - BESIDE) as u64;
+/// A root may have twice as many slots as boundaries, or so many where there are more than a bucket holds: most addresses then
+/// have their answer without a bucket.
+const FEWEST_OF_ROOT: u64 = 16 * WORDS as u64 - BESIDE as u64;
 /// More lines than can be told apart.
 const LIMIT: usize = Found::BUCKETS / WORDS;
 
@@ -67,19 +70,13 @@ impl Directory {
     }
 
     fn root<W: Width>(&mut self, table: Table, all: &[Boundary<u64>]) {
-        let found = if all.len() > W::MOST {
-            self.node::<W>(Found::NOTHING, all, (all.len() as u64 * 2).max(FEWEST_OF_ROOT), W::NODES - 1)
-        } else {
-            self.lay::<W>(Found::NOTHING, all, W::NODES)
-        };
         let root = W::ROOTS as usize * WORDS + table as usize;
-        match found.header() {
-            Some(line) => {
-                let header = line as usize * WORDS;
-                self.words().copy_within(header..header + node::CELLS, root);
-            }
-            // No slots: all lies behind the last one.
-            None => self.words()[root + node::AFTER] = found.0,
+        if all.len() > W::MOST {
+            let most = (all.len() as u64 * 2).max(FEWEST_OF_ROOT);
+            let header = self.node::<W>(Found::NOTHING, all, most, W::NODES - 1) * WORDS;
+            self.words().copy_within(header..header + node::CELLS, root);
+        } else {
+            self.words()[root + node::ONLY] = self.lay::<W>(Found::NOTHING, all, W::NODES).0;
         }
     }
 
@@ -90,7 +87,8 @@ impl Directory {
             // It is refused: nothing more is made.
             _ if self.lines.len() > LIMIT => before,
             [_, ..] if all.len() > W::MOST => {
-                self.node::<W>(before, all, (all.len() as u64).max(FEWEST), nodes - 1)
+                let header = self.node::<W>(before, all, (all.len() as u64).max(FEWEST), nodes - 1);
+                Found::node(header as u32)
             }
             _ => self.bucket::<W>(before, all),
         }
@@ -116,16 +114,16 @@ impl Directory {
         bucket
     }
 
-    /// With at most so many slots, unless more are needed, for only so many nodes may be `below` this one.
-    fn node<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], most: u64, below: u32) -> Found {
-        let (first, last) = (all[0].at, all[all.len() - 1].at);
+    /// With at most so many slots, unless more are needed, for only so many nodes may be `below` this one: the line of its header.
+    fn node<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], most: u64, below: u32) -> usize {
+        let (first, last) = (all.first().map_or(0, |first| first.at), all.last().map_or(0, |last| last.at));
         let coarsest = (W::BITS * below).min(u64::BITS - 1);
         let low = |shift: u32| first >> shift << shift;
         let shift = (0..coarsest).find(|shift| (last - low(*shift)) >> shift < most).unwrap_or(coarsest);
         let low = low(shift);
         let slots = ((last - low) >> shift) as usize + 1;
         let header = self.add(1);
-        let at = self.add(slots.div_ceil(WORDS));
+        let at = self.add((slots + BESIDE).div_ceil(WORDS));
         let mut rest = all;
         let mut holds = before;
         for slot in 0..slots {
@@ -145,9 +143,9 @@ impl Directory {
             holds = inside.last().map_or(holds, |last| last.found);
             rest = behind;
         }
-        let [high, low] = [(low >> 32) as u32, low as u32];
-        let words = [high, low, shift, slots as u32, before.0, holds.0, at as u32];
+        self.words()[at * WORDS + slots..][..BESIDE].copy_from_slice(&[holds.0, before.0]);
+        let words = [low as u32, (low >> 32) as u32, shift, slots as u32, at as u32];
         self.lines[header].0[..words.len()].copy_from_slice(&words);
-        Found::node(header as u32)
+        header
     }
 }
