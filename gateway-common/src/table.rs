@@ -15,9 +15,13 @@
 //! IPv6 addresses are looked up by their first half; where a half's boundaries lie inside one value of it, what is found there
 //! leads to a table of second halves.
 
-use crate::abi::{Cell, CellKey, Subscriber};
+use crate::abi::Subscriber;
 use crate::address::Address;
 use bytemuck::{Pod, Zeroable, must_cast_ref};
+
+mod cells;
+
+pub use cells::{PROBES, Place, cell, place};
 
 /// Words of a line.
 pub const WORDS: usize = 16;
@@ -220,7 +224,8 @@ fn step<L: Lines>(lines: &L, header: &Line, begin: usize, key: u64) -> Found {
     // The borrow of that subtraction (Warren, Hacker's Delight, 2-13). In front of the slots `slot` is beyond them, too, for they
     // end where addresses do at the latest.
     let is_before = ((!key & low) | ((!key | low) & ahead)) >> 63;
-    let beside = lines.opaque(((slots.wrapping_sub(1).wrapping_sub(slot) | slot) as i64 >> 63) as u64);
+    let beside =
+        lines.opaque(((slots.wrapping_sub(1).wrapping_sub(slot) | slot).cast_signed() >> 63).cast_unsigned());
     let place = (slot & !beside) | ((slots + is_before) & beside);
     match lines.line(word(node::AT) + (place / WORDS as u64) as u32) {
         Some(line) => Found(line.0[place as usize % WORDS]),
@@ -268,47 +273,4 @@ pub struct Entry {
     pub subscriber: Subscriber,
     /// Zeros.
     pub padding: [u32; 3],
-}
-
-/// A cell in its line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Place {
-    /// Whose it is: see [`place`].
-    pub key: u64,
-    /// The cell.
-    pub cell: Cell,
-    /// 1: there is one here.
-    pub taken: u64,
-}
-
-/// How many lines, one after another, a cell may be in: those from [`place`] on. Behind the last place are as many more.
-pub const PROBES: u32 = 16;
-
-/// A key in one word, and the first line in which its cell may be, of places whose number is `mask + 1`, a power of two.
-#[inline(always)]
-#[must_use]
-pub const fn place(key: CellKey, mask: u32) -> (u64, u32) {
-    let word = (key.subscribers as u64) << 32 | key.destinations as u64;
-    // 2^64 over the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4).
-    (word, (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask)
-}
-
-/// The cell of that key.
-#[inline(always)]
-pub fn cell<L: Lines>(lines: &L, key: CellKey) -> Option<&Cell> {
-    let roots = lines.roots(Ipv4::ROOTS)?;
-    let at = roots.0[Table::Subscribers as usize + node::CELLS];
-    let mask = roots.0[Table::Destinations as usize + node::CELLS];
-    let (key, first) = place(key, mask);
-    for probe in 0..PROBES {
-        let here: &Place = must_cast_ref(lines.line(at + first + probe)?);
-        if here.taken == 0 {
-            return None;
-        }
-        if here.key == key {
-            return Some(&here.cell);
-        }
-    }
-    None
 }
