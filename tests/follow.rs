@@ -222,6 +222,7 @@ fn counters_survive_reloads() -> Result<()> {
         let mails = smtp::knock(&lab.alice, &lab.relay, LIMIT);
         ensure!(mails.iter().all(Outcome::is_delivered), "{mails:?}");
         ensure!(scene.is(true));
+        lab.settle()?;
         let before = scene.gate.metrics()?;
         // Another zone before it in the order, and another rule.
         let other = policy::open()

@@ -9,7 +9,6 @@ use gate25_tests::packet::{Link, Tcp, packet};
 use gate25_tests::smtp::Sink;
 use gate25_tests::wire::{Wire, mac};
 use gate25_tests::{policy, wait};
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -41,12 +40,7 @@ exceptions:
 
 /// What a host's TCP answered that it knows nothing of.
 fn resets(host: &Host) -> Result<u64> {
-    let text = host.namespace.run(|| fs::read_to_string("/proc/thread-self/net/snmp"))?;
-    let rows: Vec<Vec<&str>> =
-        text.lines().filter(|line| line.starts_with("Tcp:")).map(|line| line.split(' ').collect()).collect();
-    let [names, values] = rows.as_slice() else { anyhow::bail!("not two lines of TCP: {text}") };
-    let place = names.iter().position(|name| *name == "OutRsts").context("no OutRsts")?;
-    Ok(values[place].parse()?)
+    host.counter("OutRsts")
 }
 
 /// The spammer's SYN in the victim's name. The stranger answers the victim.
