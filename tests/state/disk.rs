@@ -14,7 +14,6 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 const WRITTEN: &str = "gate25_state_writes_total{result=\"ok\"}";
@@ -137,14 +136,14 @@ fn a_folder_that_is_missing_or_none() -> Result<()> {
     says(&gate.log(), &["WARN", "clock.json", "is damaged", "the wall clock is trusted"])?;
     let mended =
         || fs::read_to_string(state.join("clock.json")).ok().filter(|text| text.contains("\"time\""));
-    wait::until(Duration::from_secs(5), mended).context("it is not written anew")?;
+    wait::until(SOON, mended).context("it is not written anew")?;
     ensure!(gate.stop()?.success());
 
     let nowhere = config.replace("/state\n", "/policy.yaml/state\n");
     ensure!(nowhere != config);
     let gate = Gate::start_with(&lab, &nowhere)?;
     let parts = ["WARN", "policy.yaml/state", "not a directory", "enforcement goes on"];
-    let said = wait::until(Duration::from_secs(5), || says(&gate.log(), &parts).ok());
+    let said = wait::until(SOON, || says(&gate.log(), &parts).ok());
     said.map_or_else(|| says(&gate.log(), &parts), Ok)?;
     ensure!(gate.health()?.0 == 200 && gate.stop()?.success());
     Ok(())

@@ -21,7 +21,7 @@ use std::{
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9125);
 
 /// How long the gate may take to start, to stop, and for one change to show.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running gate; killed when dropped, what it attached stays until the lab goes.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use gate25_tests::{gate25, wait};
 use std::process::Command;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Ids of the TC programs on tcx.
 fn on_tcx(lab: &Lab) -> Result<Vec<u32>> {
