@@ -94,12 +94,3 @@ fn becomes(lab: &Lab, gate: &Gate<'_>, to: &Host, is_allowed: bool) -> Result<Du
         .with_context(|| format!("{}: not allowed: {is_allowed} in time:\n{}", to.name, gate.log()))?;
     Ok(start.elapsed())
 }
-
-/// Awaits a line with these parts in the gate's log.
-fn logged(gate: &Gate<'_>, parts: &[&str]) -> Result<String> {
-    let find = || {
-        let log = gate.log();
-        log.lines().find(|line| parts.iter().all(|part| line.contains(part))).map(str::to_owned)
-    };
-    wait::until(PATIENCE, find).with_context(|| format!("no line with {parts:?}:\n{}", gate.log()))
-}

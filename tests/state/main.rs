@@ -56,13 +56,6 @@ fn reboot(lab: &Lab, gate: Gate<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A line of the log has all of these.
-fn says(log: &str, parts: &[&str]) -> Result<()> {
-    let has = |line: &str| parts.iter().all(|part| line.contains(part));
-    ensure!(log.lines().any(has), "no line with {parts:?} in:\n{log}");
-    Ok(())
-}
-
 fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
 }

@@ -94,6 +94,13 @@ impl<'lab> Gate<'lab> {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Awaits a line in its log in which all those parts are: it writes what it did behind the deed.
+    pub fn wait_log(&self, parts: &[&str]) -> Result<String> {
+        let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
+        wait::until(PATIENCE, || self.log().lines().find(is_it).map(str::to_owned))
+            .with_context(|| format!("no line with {parts:?} in:\n{}", self.log()))
+    }
+
     /// Status and body of `/healthz`.
     pub fn health(&self) -> Result<(u16, String)> {
         self.get("/healthz")

@@ -77,7 +77,7 @@ fn who_takes_it_off_is_noticed_and_it_is_attached_again() -> Result<()> {
     return_path::detach_all(&pins)?;
     wait::until(LIMIT, || (on_tcx(&lab).ok()? == before).then_some(())).context("still off")?;
     let said = format!("{INTERFACE}: the return path is attached again");
-    wait::until(LIMIT, || gate.log().contains(&said).then_some(())).context("not told")?;
+    gate.wait_log(&[&said])?;
     ensure!(gate.health()?.0 == 200 && pins.return_link(INTERFACE).exists());
     Ok(())
 }
