@@ -13,7 +13,7 @@ use gate25_tests::{policy, responder};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everybody is in one zone; to the university go three connections a minute, to the relay two; a subscriber of IPv6 is
 /// a /60.
@@ -83,14 +83,15 @@ fn each_subscriber_has_a_bucket_for_each_limit() -> Result<()> {
     ensure!((rule("campus"), rule("outbound")) == (20.0, 20.0), "{samples:?}");
     ensure!(sum(&samples, "gate25_actions_total", &[("action", "reset")]) == 40.0);
 
-    // A reload keeps the buckets; so does another controller.
+    // A reload keeps the buckets; so does another controller. (Bob's for the relay was emptied last, and for thirty seconds.)
+    let delivered = || smtp::mail(&lab.bob, lab.relay.v6.into(), PATIENCE).is_delivered();
     gate.reload();
     gate.wait_series("gate25_policy_generation", 2.0)?;
-    ensure!(!smtp::mail(&lab.alice, lab.university.v4.into(), PATIENCE).is_delivered());
+    ensure!(!delivered());
     gate.kill();
-    ensure!(!smtp::mail(&lab.alice, lab.university.v4.into(), PATIENCE).is_delivered(), "nobody is there");
+    ensure!(!delivered(), "nobody is there");
     let gate = Gate::start(&lab, &lab.folder().join("policy.yaml"))?;
-    ensure!(!smtp::mail(&lab.alice, lab.university.v4.into(), PATIENCE).is_delivered(), "after a restart");
+    ensure!(!delivered(), "after a restart");
     drop(gate);
     Ok(())
 }

@@ -20,8 +20,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-const LIMIT: Duration = Duration::from_secs(2);
-/// Shorter than the first retransmission of a SYN.
+/// For each step of a mail that arrives or is refused, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(15);
+/// How long a client waits in vain: shorter than the first retransmission of a SYN.
 const SILENCE: Duration = Duration::from_millis(500);
 const PACKETS: [&str; 7] = ["interface", "direction", "family", "zone", "verdict", "reason", "enforced"];
 
@@ -82,7 +83,8 @@ fn every_metric_with_its_labels_and_promtool_is_silent() -> Result<()> {
     let gate = start(&lab)?;
     for from in [&lab.alice, &lab.bob] {
         for to in [&lab.relay, &lab.university, &lab.stranger] {
-            let outcomes = smtp::knock(from, to, SILENCE);
+            let limit = if (from.name, to.name) == ("bob", "stranger") { SILENCE } else { LIMIT };
+            let outcomes = smtp::knock(from, to, limit);
             ensure!(outcomes[0].is_delivered() == outcomes[1].is_delivered(), "{outcomes:?}");
         }
         let submission = SocketAddr::new(lab.stranger.v4.into(), 587);
@@ -173,7 +175,7 @@ fn counters_are_what_was_sent() -> Result<()> {
     for (from, to, verdict, reason, named, answer) in cases {
         for (address, family) in to.addresses().into_iter().zip(["ipv4", "ipv6"]) {
             let what = format!("{} to {} {family}", from.name, to.name);
-            let outcome = smtp::mail(from, address, SILENCE);
+            let outcome = smtp::mail(from, address, if answer == Some("drop") { SILENCE } else { LIMIT });
             ensure!(outcome.is_delivered() == (verdict == "pass"), "{what}: {outcome:?}");
             let after = gate.metrics()?;
             let zone = if from.name == "alice" { "west" } else { "east" };
@@ -196,7 +198,7 @@ fn counters_are_what_was_sent() -> Result<()> {
         .zip([74.0, 94.0])
         .map(|((a, f), o)| (a, f, o))
     {
-        ensure!(smtp::mail(&lab.alice, address, SILENCE) == Outcome::Refused);
+        ensure!(smtp::mail(&lab.alice, address, LIMIT) == Outcome::Refused);
         let after = gate.metrics()?;
         let series = |metric: &str| {
             attempt(family, "west", "block", "default", true).replace("gate25_attempts", metric)
@@ -210,6 +212,8 @@ fn counters_are_what_was_sent() -> Result<()> {
     }
 
     // What is no mail is counted once, under no zone and no rule.
+    lab.settle()?;
+    let before = gate.metrics()?;
     let submission = SocketAddr::new(lab.stranger.v4.into(), 587);
     ensure!(lab.alice.namespace.run(|| smtp::send(submission, LIMIT)).outcome.is_delivered());
     let after = gate.metrics()?;

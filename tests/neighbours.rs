@@ -10,7 +10,7 @@ use gate25_tests::{
 };
 use std::{fs, net::TcpStream, time::Duration};
 
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Two controllers would undo each other's work: the second does not start, and the first goes on.
 #[test]

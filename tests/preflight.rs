@@ -11,7 +11,7 @@ use gate25_tests::{
 use serde_json::Value;
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(30);
 const ONE_BUFFER: &str = "3498 at most, or frames of several buffers";
 
 fn run(lab: &Lab, configuration: &str, more: &[&str]) -> Result<Ended> {
@@ -231,7 +231,7 @@ fn somebody_without_privileges() -> Result<()> {
     let config = gate::write(&lab, &gate::configuration(&lab, &policy))?;
     let _gate = Gate::start_with(&lab, &fs::read_to_string(&config)?)?;
     let binary = lab.folder().join("gate25");
-    fs::copy(gate25_tests::gate25(), &binary)?;
+    command::copy_gate25(&binary, "")?;
     for path in [lab.folder(), &binary] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     }

@@ -17,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LIMIT: Duration = Duration::from_secs(2);
+/// For each step of a mail that arrives or is refused, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(15);
 const RELOADS: u32 = 200;
 const GENERATION: &str = "gate25_policy_generation";
 const DONE: &str = "gate25_policy_reloads_total{result=\"ok\"}";
@@ -36,8 +37,8 @@ fn two_hundred_reloads_cost_no_connection() -> Result<()> {
         .collect::<Result<Vec<_>, _>>()?;
     let file = policy::write(lab.folder(), &policies[0])?;
     let gate = Gate::start(&lab, &file)?;
-    let before = gate.metrics()?;
-    let first = before[GENERATION];
+    let (before, sent_again) = (gate.metrics()?, || lab.alice.counter("TCPSynRetrans"));
+    let (first, again) = (before[GENERATION], sent_again()?);
 
     let (stop, made) = (AtomicBool::new(false), AtomicU64::new(0));
     let start = Instant::now();
@@ -65,20 +66,28 @@ fn two_hundred_reloads_cost_no_connection() -> Result<()> {
     );
     exactly(after[GENERATION] - first, RELOADS.into());
     exactly(after[DONE] - before[DONE], RELOADS.into());
-    // No packet was counted twice or under a table that was not complete.
+    // No packet was counted twice or under a table that was not complete. (On a very busy machine a client's kernel may
+    // have sent a SYN again before it was answered; then how often is known.)
+    let again = sent_again()? - again;
+    let about = |found: f64, wanted: f64| {
+        assert!(
+            (wanted - 0.5..wanted + again as f64 + 0.5).contains(&found),
+            "{found} instead of {wanted}, {again} again"
+        );
+    };
     let moved = |labels: &[(&str, &str)]| {
         let total = |samples: &Samples| sum(samples, "gate25_attempts_total", labels);
         total(&after) - total(&before)
     };
-    exactly(moved(&[("zone", "west"), ("reason", "relay"), ("verdict", "pass")]), made as f64);
+    about(moved(&[("zone", "west"), ("reason", "relay"), ("verdict", "pass")]), made as f64);
     // Each reload: alice to one server that the policy in force allows, and to one that it does not.
-    exactly(moved(&[("zone", "west"), ("reason", "exception")]), RELOADS.into());
-    exactly(moved(&[("zone", "west"), ("reason", "default"), ("verdict", "block")]), RELOADS.into());
+    about(moved(&[("zone", "west"), ("reason", "exception")]), RELOADS.into());
+    about(moved(&[("zone", "west"), ("reason", "default"), ("verdict", "block")]), RELOADS.into());
     exactly(moved(&[("zone", ""), ("reason", "unmanaged")]), 0.0);
     let rule = |samples: &Samples| {
         sum(samples, "gate25_rule_attempts_total", &[("rule", "outbound"), ("kind", "relay")])
     };
-    exactly(rule(&after) - rule(&before), made as f64);
+    about(rule(&after) - rule(&before), made as f64);
     ensure!(made > 500, "too few connections to mean anything: {made}");
     ensure!(gate.stop()?.success());
     Ok(())

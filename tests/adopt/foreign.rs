@@ -36,7 +36,7 @@ fn a_running_controller_pins_again() -> Result<()> {
     wait::until(PATIENCE, || gone.iter().all(|path| path.exists()).then_some(()))
         .with_context(|| format!("not pinned again: {}", gate.log()))?;
     for path in &gone {
-        ensure!(gate.log().contains(&format!("{}: was gone", path.display())), "{}", gate.log());
+        gate.wait_log(&[&format!("{}: was gone", path.display())])?;
     }
     ensure!(gate.health()?.0 == 200);
     gate.kill();

@@ -63,7 +63,7 @@ fn an_interface_that_returns_gets_all_it_needs_by_name() -> Result<()> {
     let blocked = [("interface", "eth2"), ("reason", "default"), ("direction", "egress")];
     ensure!(sum(&after, "gate25_attempts_total", &blocked) == 4.0, "{after:#?}");
     for line in ["not enforcing: interface: eth2: is gone", "enforcing again on eth2"] {
-        ensure!(gate.log().contains(line), "no {line:?} in:\n{}", gate.log());
+        gate.wait_log(&[line])?;
     }
     // The new link outlives the controller, too.
     let attached = xdp::on(&lab.edge, "eth2")?;
@@ -90,7 +90,7 @@ fn a_program_that_is_taken_off_by_force_comes_back() -> Result<()> {
     enforced(&lab, &lab.alice)?;
     not_backwards(&before, &gate.metrics()?)?;
     let said = format!("{INTERFACE}: the interface had no program, and has it again");
-    ensure!(gate.log().contains(&said), "{}", gate.log());
+    gate.wait_log(&[&said])?;
 
     // Somebody else is quicker: nothing of theirs is touched, and ours waits for its turn.
     let id = Pid::from_raw(gate.id().cast_signed());

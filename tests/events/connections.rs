@@ -37,7 +37,8 @@ fn event(zone: &str, from: IpAddr, port: u16, to: &str, enforced: bool) -> Value
     })
 }
 
-/// A connection of the kernel's own TCP; which port it had. Its SYN comes at once; what becomes of it is not awaited.
+/// A connection of the kernel's own TCP; which port it had. Its SYN comes once the gateway's address is known; what becomes
+/// of it is not awaited.
 fn connect(from: &gate25_tests::lab::Host, address: IpAddr, to: IpAddr) -> Result<u16> {
     from.namespace.run(|| {
         let domain = socket2::Domain::for_address(SocketAddr::new(address, 0));
@@ -56,10 +57,13 @@ fn both_families_and_modes_with_every_field() -> Result<()> {
     let gate = site.gate()?;
     let begin = Timestamp::now();
     let mut wanted = Vec::new();
+    // Connections of several hosts, or families, would overtake each other.
+    let told = |wanted: &[Value]| site.blocked(wanted.len());
     for (host, zone, enforced) in [(&site.lab.alice, "west", true), (&site.lab.bob, "east", false)] {
         for (from, to) in host.addresses().into_iter().zip(site.lab.stranger.addresses()) {
             let port = connect(host, from, to)?;
             wanted.push(event(zone, from, port, &to.to_string(), enforced));
+            told(&wanted)?;
         }
     }
     let alice = site.lab.alice.v4.into();
@@ -74,6 +78,7 @@ fn both_families_and_modes_with_every_field() -> Result<()> {
     expired["remote"] = json!(site.lab.university.v4);
     (expired["reason"], expired["rule"]) = (json!("expired"), json!("campus"));
     wanted.push(expired);
+    told(&wanted)?;
 
     // The same SYN again and again, in both modes: one attempt, one event.
     for (from, zone, enforced) in [("203.0.113.77", "west", true), ("203.0.113.177", "east", false)] {

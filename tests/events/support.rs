@@ -12,7 +12,7 @@ use gate25_tests::{
 use serde_json::Value;
 use std::{fs, net::IpAddr, path::PathBuf, time::Duration};
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// Zone west (alice) enforces, zone east (bob) monitors.
 pub(crate) const POLICY: &str = r#"version: 1
@@ -87,6 +87,14 @@ impl Site {
         })
         .with_context(|| format!("nothing of {subscriber} in {events:#?}"))?;
         Ok(events)
+    }
+
+    /// Awaits that so many blocked connections are told of in the file.
+    pub(crate) fn blocked(&self, count: usize) -> Result<()> {
+        let told =
+            || fs::read_to_string(self.file()).unwrap_or_default().matches(r#""kind":"blocked""#).count();
+        wait::until(SOON, || (told() == count).then_some(()))
+            .with_context(|| format!("{} events of blocked connections instead of {count}", told()))
     }
 
     /// The command, asking this lab's controller.

@@ -73,11 +73,14 @@ fn top_has_everybody_in_the_order_asked_for() -> Result<()> {
         ("203.0.113.200", "east", &[3, 1], false),
         ("2001:db8:100:0:1::1", "west", &[1, 1, 1, 1, 1, 1, 1], true),
     ];
+    let mut attempts = 0;
     for (from, _, times, _) in sent {
         for (number, times) in times.iter().enumerate() {
             let remote = if from.contains(':') { "2001:db8:bad::" } else { "192.0.2.20" };
             site.tries(from, &format!("{remote}{number}"), *times)?;
         }
+        attempts += times.iter().sum::<u16>();
+        site.blocked(attempts.into())?;
         // By the last of each the order of times is known.
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

@@ -33,7 +33,7 @@ const RELAY: &str = r#"relay
 const FAMILIES: [&str; 2] = ["v4", "v6"];
 
 const FROM: &str = "alice@alice.example";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A gate where alice's blocked connections get that, and strangers' answers to her nothing.
 fn gate<'lab>(lab: &'lab Lab, action: &str) -> Result<Gate<'lab>> {

@@ -58,10 +58,10 @@ fn exim_logs_it_and_returns_the_mail_with_it() -> Result<()> {
         let bounce = wait::until(PATIENCE, || {
             exim.mailbox()
                 .split("\nFrom MAILER-DAEMON")
-                .find(|bounce| bounce.contains(&to))
+                .find(|bounce| bounce.contains(&to) && is_notice(bounce).is_ok())
                 .map(str::to_owned)
         });
-        is_notice(&bounce.with_context(|| format!("no bounce: {}", exim.log()))?)?;
+        bounce.with_context(|| format!("no bounce with it: {}\n{}", exim.mailbox(), exim.log()))?;
     }
     Ok(())
 }

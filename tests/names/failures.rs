@@ -1,6 +1,6 @@
 //! Name servers fail: what was allowed stays allowed, for as long as the policy says, also across restarts.
 
-use crate::{allowed, becomes, exception, logged, servers, start};
+use crate::{allowed, becomes, exception, servers, start};
 use anyhow::{Result, ensure};
 use gate25_tests::{dns::Answer, lab::Lab, metrics::sum, wait};
 use std::{
@@ -32,7 +32,7 @@ fn no_failure_shrinks_what_was_allowed() -> Result<()> {
     let all = (names.len() + 1) as f64;
     gate.wait_metrics("all fail", |now| (sum(now, "gate25_name_failing", &[]) - all).abs() < 0.5)?;
     for words in ["the name server failed", "no such name", "no address", "no answer in time"] {
-        logged(&gate, &["WARN", "names: ", words, "the last good answer is kept"])?;
+        gate.wait_log(&["WARN", "names: ", words, "the last good answer is kept"])?;
     }
     allowed(&lab, &lab.university, true)?;
     allowed(&lab, &lab.stranger, true)?;
@@ -48,7 +48,7 @@ fn no_failure_shrinks_what_was_allowed() -> Result<()> {
         dns.set(name, Answer::host(lab.university.addresses()));
     }
     gate.wait_metrics("mended", |now| (sum(now, "gate25_name_failing", &[]) - 1.0).abs() < 0.5)?;
-    logged(&gate, &["resolved again"])?;
+    gate.wait_log(&["resolved again"])?;
     Ok(())
 }
 
@@ -68,8 +68,8 @@ fn what_is_kept_ends_when_the_policy_says_so() -> Result<()> {
     println!("an answer kept for 12 s was dropped {took:?} after name servers began to fail");
     // It was confirmed at most a TTL before they did.
     ensure!(took > Duration::from_secs(6), "{took:?}");
-    logged(&gate, &["WARN", CAMPUS, "too old and dropped"])?;
-    logged(&gate, &["mail.campus.example no longer has 198.51.100.25, 2001:db8:51::25"])?;
+    gate.wait_log(&["WARN", CAMPUS, "too old and dropped"])?;
+    gate.wait_log(&["mail.campus.example no longer has 198.51.100.25, 2001:db8:51::25"])?;
     dns.set(CAMPUS, Answer::host(lab.university.addresses()));
     becomes(&lab, &gate, &lab.university, true).map(drop)
 }
@@ -110,7 +110,7 @@ fn a_restart_without_name_servers_shrinks_nothing_and_waits_for_nobody() -> Resu
     gate.kill();
     fs::write(&file, &fs::read(&file)?[..40])?;
     let gate = start(&lab, &policy)?;
-    logged(&gate, &["WARN", "names.json", "is not as gate25 wrote it"])?;
+    gate.wait_log(&["WARN", "names.json", "is not as gate25 wrote it"])?;
     allowed(&lab, &lab.university, false)?;
     dns.silence(false);
     becomes(&lab, &gate, &lab.university, true)?;
@@ -127,7 +127,7 @@ fn a_state_that_cannot_be_written() -> Result<()> {
     dns.set(CAMPUS, Answer::host(lab.university.addresses()));
     fs::write(lab.folder().join("state"), "a file, not a folder")?;
     let gate = start(&lab, &exception(&format!("names: [{CAMPUS}]")))?;
-    logged(&gate, &["WARN", "names.json", "after a restart names have to be resolved anew"])?;
+    gate.wait_log(&["WARN", "names.json", "after a restart names have to be resolved anew"])?;
     allowed(&lab, &lab.university, true)?;
     dns.set(CAMPUS, Answer::host(lab.stranger.addresses()));
     becomes(&lab, &gate, &lab.stranger, true).map(drop)

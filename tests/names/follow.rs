@@ -1,6 +1,6 @@
 //! Names while the gate runs: answers change, and are asked for again when their time is over.
 
-use crate::{allowed, becomes, exception, logged, servers, start};
+use crate::{allowed, becomes, exception, servers, start};
 use anyhow::{Result, ensure};
 use gate25_tests::{dns::Answer, lab::Lab, metrics::sum};
 
@@ -30,7 +30,7 @@ fn a_change_follows_by_ttl_in_one_install_and_is_told() -> Result<()> {
     println!("a change of a name with a TTL of 1 s took effect after {took:?}");
     // What a good answer does not have any more goes at once.
     becomes(&lab, &gate, &lab.university, false)?;
-    logged(&gate, &["h0.example now has 192.0.2.200, 2001:db8:bad::25, no longer 198.51.100.25"])?;
+    gate.wait_log(&["h0.example now has 192.0.2.200, 2001:db8:bad::25, no longer 198.51.100.25"])?;
     let after = gate.metrics()?;
     ensure!(
         after[GENERATION] - before[GENERATION] < 20.0,
@@ -57,7 +57,7 @@ fn exchangers_come_and_go() -> Result<()> {
     becomes(&lab, &gate, &lab.university, false)?;
     dns.set("campus.example", Answer::domain([""]));
     becomes(&lab, &gate, &lab.stranger, false)?;
-    logged(&gate, &["mail exchangers of campus.example no longer has"])?;
+    gate.wait_log(&["mail exchangers of campus.example no longer has"])?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What a policy's names stand for when it is loaded.
 
-use crate::{PATIENCE, SERVER, allowed, exception, knock, logged, servers, start, start_asking};
+use crate::{PATIENCE, SERVER, allowed, exception, knock, servers, start, start_asking};
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     dns::{Answer, NameServer},
@@ -80,9 +80,9 @@ fn exchangers_of_domains() -> Result<()> {
     dns.set("null.example", null);
     let gate = start(&lab, &exception("mx: [campus.example, implicit.example, null.example]"))?;
     // A good answer, too.
-    logged(&gate, &[" INFO ", "names: 3 of 3 resolved"])?;
+    gate.wait_log(&[" INFO ", "names: 3 of 3 resolved"])?;
     let says = "null.example: says that it takes no mail (RFC 7505): nothing is allowed for it (";
-    logged(&gate, &[" WARN ", says])?;
+    gate.wait_log(&[" WARN ", says])?;
     ensure!(!gate.log().contains("no answer in time"), "{}", gate.log());
     allowed(&lab, &lab.university, true)?;
     allowed(&lab, &lab.relay, true)?;
@@ -104,7 +104,7 @@ fn without_any_answer_nothing_is_allowed_and_a_start_waits_five_seconds() -> Res
     allowed(&lab, &lab.relay, true)?;
     allowed(&lab, &lab.university, false)?;
     allowed(&lab, &lab.stranger, false)?;
-    logged(&gate, &["WARN", "mail.campus.example", "no answer in time", "nothing is allowed for it"])?;
+    gate.wait_log(&["WARN", "mail.campus.example", "no answer in time", "nothing is allowed for it"])?;
     // What comes in later is in force by itself.
     dns.set("mail.campus.example", Answer::host(lab.university.addresses()));
     dns.silence(false);
@@ -125,7 +125,7 @@ fn addresses_that_no_mail_server_has_are_refused() -> Result<()> {
     dns.set("mixed.example", Answer::host(mixed));
     let names: Vec<_> = (0..odd.len()).map(|index| format!("h{index}.example")).collect();
     let gate = start(&lab, &exception(&format!("names: [mixed.example, {}]", names.join(", "))))?;
-    logged(&gate, &["WARN", "h0.example", "127.0.0.1 is loopback"])?;
+    gate.wait_log(&["WARN", "h0.example", "127.0.0.1 is loopback"])?;
     let samples = gate.metrics()?;
     for name in &names {
         let found = sum(&samples, "gate25_name_addresses", &[("name", name)]);
@@ -151,8 +151,9 @@ fn a_thousand_names_and_a_reload_with_one_that_is_slow() -> Result<()> {
     let gate = start(&lab, &exception(&format!("names: [{names} mail.campus.example]")))?;
     println!("a start with 1,000 names: {:?}", begin.elapsed());
     ensure!(begin.elapsed() < PATIENCE / 3, "{:?}", begin.elapsed());
-    let total = sum(&gate.metrics()?, "gate25_name_addresses", &[]);
-    ensure!((total - 1001.0).abs() < 0.5, "{total} addresses");
+    gate.wait_metrics("1,001 addresses", |now| {
+        (sum(now, "gate25_name_addresses", &[]) - 1001.0).abs() < 0.5
+    })?;
     allowed(&lab, &lab.university, true)?;
 
     dns.set("slow.example", Answer::Silence);

@@ -184,7 +184,8 @@ fn the_policy_is_followed_and_a_refused_one_is_not() -> Result<()> {
     let reloads = |result: &str| format!("gate25_notice_policy_reloads_total{{result=\"{result}\"}}");
     gate25_tests::policy::put(&policy, "version: 2\n")?;
     notice.await_series(&reloads("refused"), 1.0)?;
-    ensure!(notice.log().contains("the new policy is refused"), "{}", notice.log());
+    let told = wait::until(SOON, || notice.log().contains("the new policy is refused").then_some(()));
+    ensure!(told.is_some(), "{}", notice.log());
     ensure!(Client::to(notice.address)?.reply().is_ok());
     gate25_tests::policy::put(&policy, WEST)?;
     notice.await_series(&reloads("ok"), 1.0)?;

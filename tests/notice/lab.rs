@@ -76,7 +76,9 @@ fn a_blocked_connection_is_told_why_and_reset_while_nobody_answers() -> Result<(
     refused("nobody is there yet")?;
     let warning = "notice responder 192.0.2.1:2525 of zone west does not answer: blocked connections get a reset until it does";
     let warned = || gate.log().matches(warning).count();
-    ensure!(wait::until(SOON, || (warned() == 1).then_some(())).is_some(), "{}", gate.log());
+    let is_warned =
+        |times| wait::until(SOON, || (warned() == times).then_some(())).with_context(|| gate.log());
+    is_warned(1)?;
 
     let mut process = responder(&lab, &config)?;
     gate.wait_metrics("up", are(1.0))?;
@@ -114,7 +116,7 @@ fn a_blocked_connection_is_told_why_and_reset_while_nobody_answers() -> Result<(
     process.wait(SOON).context("still there")?;
     gate.wait_metrics("down", are(0.0))?;
     refused("it is dead")?;
-    ensure!(warned() == 2, "{}", gate.log());
+    is_warned(2)?;
     let _process = responder(&lab, &config)?;
     gate.wait_metrics("up again", are(1.0))?;
     let mut client = Client::of(lab.alice.namespace.run(|| TcpStream::connect((lab.stranger.v4, 25)))?)?;

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const HOST: &str = "edge1.example.net";
 pub(crate) const URL: &str = "https://example.net/port25";
 

@@ -1,6 +1,6 @@
 //! A wall clock that is set back, forward, and back again; and one that was never set.
 
-use crate::{becomes, gate25, reaches, reboot, says, sinks, text};
+use crate::{SOON, becomes, gate25, reaches, reboot, sinks, text};
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     clock::Clock,
@@ -10,7 +10,7 @@ use gate25_tests::{
     wait,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{fs, time::Duration};
+use std::fs;
 
 const DAY: i64 = 86_400;
 const YEAR: i64 = 365 * DAY;
@@ -61,7 +61,7 @@ fn what_has_ended_stays_ended() -> Result<()> {
     step(3, 0, old)?;
     let behind = gate.metrics()?[BEHIND];
     ensure!((behind - YEAR as f64).abs() < 30.0, "{behind}");
-    says(&gate.log(), &["WARN", "clock: ", "campus, shut", "gate25 reload --trust-clock"])?;
+    gate.wait_log(&["WARN", "clock: ", "campus, shut", "gate25 reload --trust-clock"])?;
     // Loading the same policy again changes nothing of that.
     let reload = gate25(&lab, &["reload", "--config", text(gate.config())])?;
     ensure!(reload.code == Some(0) && now()? == old, "{reload:?}");
@@ -69,7 +69,7 @@ fn what_has_ended_stays_ended() -> Result<()> {
     let year = (Timestamp::now() + SignedDuration::from_secs(YEAR)).to_string();
     let told =
         || fs::read_to_string(lab.folder().join("state/clock.json")).ok()?.contains(&year[..7]).then_some(());
-    wait::until(Duration::from_secs(5), told).context("the newest time is not in `state`")?;
+    wait::until(SOON, told).context("the newest time is not in `state`")?;
     gate.kill();
     let gate = start()?;
     ensure!(now()? == old, "a restart opened it: {:?}; log:\n{}", now()?, gate.log());
@@ -80,7 +80,7 @@ fn what_has_ended_stays_ended() -> Result<()> {
     let gate = start()?;
     ensure!(now()? == old, "1970 opened it: {:?}; log:\n{}", now()?, gate.log());
     gate.wait_metrics("56 years behind", |metrics| metrics[BEHIND] > 55.0 * YEAR as f64)?;
-    says(&gate.log(), &["WARN", "clock: 1970-01-01T", "campus, shut", "gate25 reload --trust-clock"])?;
+    gate.wait_log(&["WARN", "clock: 1970-01-01T", "campus, shut", "gate25 reload --trust-clock"])?;
     clock.set(0)?;
     gate.wait_series(STEPS, 1.0)?;
     ensure!(now()? == old);
@@ -110,7 +110,7 @@ fn what_has_ended_stays_ended() -> Result<()> {
     ensure!(trusted.code == Some(0), "{trusted:?}");
     ensure!(now()? == young, "{:?}; log:\n{}", now()?, gate.log());
     gate.wait_metrics("not behind", |metrics| metrics[BEHIND].abs() < 1.0)?;
-    says(&gate.log(), &["reload: the policy is in force, and the wall clock is trusted"])?;
+    gate.wait_log(&["reload: the policy is in force, and the wall clock is trusted"])?;
     ensure!(gate.stop()?.success());
     start().map(drop)?;
     ensure!(now()? == young, "what was trusted is forgotten by a restart");
@@ -122,15 +122,17 @@ fn what_has_ended_stays_ended() -> Result<()> {
 fn what_the_tables_have_ended_stays_ended() -> Result<()> {
     let lab = Lab::new()?;
     let _sinks = sinks(&lab)?;
-    let end = Timestamp::now() + SignedDuration::from_secs(4);
-    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{end}\"")));
-    let file = policy::write(lab.folder(), &text)?;
+    let file = policy::write(lab.folder(), WEST)?;
     let (config, clock) = (gate::configuration(&lab, &file), Clock::new(lab.folder())?);
     let gate = Gate::start_by(&lab, &config, &clock)?;
+    // The start may take longer than that.
+    let end = Timestamp::now() + SignedDuration::from_secs(4);
+    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{end}\"")));
+    policy::put(&file, &text)?;
+    gate.wait_series("gate25_policy_generation", 2.0)?;
     ensure!(reaches(&lab, &lab.university)?, "it ended too soon for this test");
     gate.kill();
-    let ended =
-        wait::until(Duration::from_secs(10), || (!reaches(&lab, &lab.university).ok()?).then_some(()));
+    let ended = wait::until(SOON, || (!reaches(&lab, &lab.university).ok()?).then_some(()));
     ended.context("it does not end")?;
     // It may have died too soon to write anything.
     if lab.folder().join("state").exists() {
@@ -139,7 +141,7 @@ fn what_the_tables_have_ended_stays_ended() -> Result<()> {
     clock.set(-DAY)?;
     let gate = Gate::start_by(&lab, &config, &clock)?;
     ensure!(!reaches(&lab, &lab.university)?, "a restart opened it; log:\n{}", gate.log());
-    says(&gate.log(), &["WARN", "clock: ", "campus", "gate25 reload --trust-clock"])?;
+    gate.wait_log(&["WARN", "clock: ", "campus", "gate25 reload --trust-clock"])?;
     // And so it is written down again.
     ensure!(gate.stop()?.success());
     let gate = Gate::start_by(&lab, &config, &clock)?;

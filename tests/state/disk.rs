@@ -1,6 +1,6 @@
 //! A `state` that cannot be written.
 
-use crate::{SOON, says};
+use crate::SOON;
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     gate::{self, Gate},
@@ -14,7 +14,6 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 const WRITTEN: &str = "gate25_state_writes_total{result=\"ok\"}";
@@ -82,7 +81,7 @@ fn a_full_disk_stops_nothing() -> Result<()> {
         }
         open(true)?;
         more(&gate, FAILED, 2.0)?;
-        says(&gate.log(), &["WARN", "state: ", &lab.folder().join("state").display().to_string(), cause])?;
+        gate.wait_log(&["WARN", "state: ", &lab.folder().join("state").display().to_string(), cause])?;
         // Tried every second, told once; what was there stays, and nothing half-written is there.
         let lines = |gate: &Gate<'_>| gate.log().matches(cause).count();
         ensure!(lines(&gate) == 1, "{what}: {}", gate.log());
@@ -126,7 +125,7 @@ fn a_folder_that_is_missing_or_none() -> Result<()> {
         fs::create_dir(state.join(name))?;
     }
     let gate = Gate::start(&lab, &file)?;
-    says(&gate.log(), &["WARN", "clock.json", "is no file of gate25", "the wall clock is trusted"])?;
+    gate.wait_log(&["WARN", "clock.json", "is no file of gate25", "the wall clock is trusted"])?;
     gate.wait_metrics("not written", |now| now[FAILED] > 0.0)?;
     ensure!(gate.stop()?.success());
     for name in ["policy.tar", "clock.json"] {
@@ -134,18 +133,17 @@ fn a_folder_that_is_missing_or_none() -> Result<()> {
     }
     fs::write(state.join("clock.json"), "\0\0{")?;
     let gate = Gate::start(&lab, &file)?;
-    says(&gate.log(), &["WARN", "clock.json", "is damaged", "the wall clock is trusted"])?;
+    gate.wait_log(&["WARN", "clock.json", "is damaged", "the wall clock is trusted"])?;
     let mended =
         || fs::read_to_string(state.join("clock.json")).ok().filter(|text| text.contains("\"time\""));
-    wait::until(Duration::from_secs(5), mended).context("it is not written anew")?;
+    wait::until(SOON, mended).context("it is not written anew")?;
     ensure!(gate.stop()?.success());
 
     let nowhere = config.replace("/state\n", "/policy.yaml/state\n");
     ensure!(nowhere != config);
     let gate = Gate::start_with(&lab, &nowhere)?;
     let parts = ["WARN", "policy.yaml/state", "not a directory", "enforcement goes on"];
-    let said = wait::until(Duration::from_secs(5), || says(&gate.log(), &parts).ok());
-    said.map_or_else(|| says(&gate.log(), &parts), Ok)?;
+    gate.wait_log(&parts)?;
     ensure!(gate.health()?.0 == 200 && gate.stop()?.success());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The last good policy.
 
-use crate::{SOON, becomes, gate25, reaches, reboot, says, sinks};
+use crate::{SOON, becomes, gate25, reaches, reboot, sinks};
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
     command,
@@ -67,8 +67,8 @@ fn a_reboot_without_the_policy() -> Result<()> {
     ensure!(self::digest(&gate)? == digest);
     ensure!(gate.metrics()?[FROM_STATE] > 0.5 && gate.health()?.0 == 200);
     let shown = policy.display().to_string();
-    says(&gate.log(), &["WARN", &shown, "does not exist"])?;
-    says(&gate.log(), &["WARN", "policy: ", &shown, "the last good one", &digest[..12]])?;
+    gate.wait_log(&["WARN", &shown, "does not exist"])?;
+    gate.wait_log(&["WARN", "policy: ", &shown, "the last good one", &digest[..12]])?;
 
     // While it is not there, nothing changes, whoever asks.
     gate.reload();

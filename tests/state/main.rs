@@ -16,7 +16,8 @@ use gate25_tests::{
 };
 use std::{path::Path, time::Duration};
 
-const LIMIT: Duration = Duration::from_secs(2);
+/// For each step of a mail that arrives or is refused, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(15);
 const SOON: Duration = Duration::from_secs(20);
 
 /// Mail servers at all three.
@@ -52,13 +53,6 @@ fn reboot(lab: &Lab, gate: Gate<'_>) -> Result<()> {
     ensure!(gate.stop()?.success());
     let detached = gate25(lab, &["detach", "--config", &config])?;
     ensure!(detached.code == Some(0), "{detached:?}");
-    Ok(())
-}
-
-/// A line of the log has all of these.
-fn says(log: &str, parts: &[&str]) -> Result<()> {
-    let has = |line: &str| parts.iter().all(|part| line.contains(part));
-    ensure!(log.lines().any(has), "no line with {parts:?} in:\n{log}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `gate25 reload`: waits, and tells what came of it.
 
-use crate::{LIMIT, SOON, gate25, says, text};
+use crate::{LIMIT, SOON, gate25, text};
 use anyhow::{Result, ensure};
 use gate25_tests::{
     command,
@@ -122,7 +122,7 @@ fn a_reload_is_for_root() -> Result<()> {
         "{refused:?}"
     );
     ensure!(line.starts_with("control: ") && line.ends_with("(be root)"), "{line}");
-    says(&gate.log(), &["WARN", "refused", &NOBODY.to_string()])?;
+    gate.wait_log(&["WARN", "refused", &NOBODY.to_string()])?;
     let asked = nobody(&["explain", "--ref", "7K3QX2MB"])?;
     ensure!(asked.last_line().contains("is not known to this controller"), "{asked:?}");
     let reloads = gate.metrics()?["gate25_policy_reloads_total{result=\"ok\"}"];

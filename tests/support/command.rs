@@ -62,12 +62,17 @@ fn text(file: &mut File) -> Result<String> {
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
-/// Puts a copy of `gate25` there, with a mark behind it that no loader reads. Another process writes it: a descriptor of
-/// this one, open for writing while another thread starts a command, would keep the kernel from starting the copy.
+/// Puts a copy of `gate25` there, with a mark behind it that no loader reads.
 pub fn copy_gate25(to: &Path, mark: &str) -> Result<()> {
+    copy(&crate::gate25(), to, mark)
+}
+
+/// Puts a copy of a program there, with a mark behind it. Another process writes it: a descriptor of this one, open for
+/// writing while another thread starts a command, would keep the kernel from starting the copy.
+pub(crate) fn copy(program: &Path, to: &Path, mark: &str) -> Result<()> {
     let mut command = Command::new("sh");
     command.args(["-c", "cp \"$0\" \"$1\" && printf %s \"$2\" >> \"$1\""]);
-    let status = command.arg(crate::gate25()).arg(to).arg(mark).status()?;
-    ensure!(status.success(), "a copy of gate25 at {}: {status}", to.display());
+    let status = command.arg(program).arg(to).arg(mark).status()?;
+    ensure!(status.success(), "a copy of {} at {}: {status}", program.display(), to.display());
     Ok(())
 }

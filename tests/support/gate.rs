@@ -21,7 +21,7 @@ use std::{
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9125);
 
 /// How long the gate may take to start, to stop, and for one change to show.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running gate; killed when dropped, what it attached stays until the lab goes.
 #[derive(Debug)]
@@ -92,6 +92,13 @@ impl<'lab> Gate<'lab> {
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Awaits a line in its log in which all those parts are: it writes what it did behind the deed.
+    pub fn wait_log(&self, parts: &[&str]) -> Result<String> {
+        let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
+        wait::until(PATIENCE, || self.log().lines().find(is_it).map(str::to_owned))
+            .with_context(|| format!("no line with {parts:?} in:\n{}", self.log()))
     }
 
     /// Status and body of `/healthz`.

@@ -29,6 +29,7 @@ pub mod wire;
 pub mod xdp;
 pub mod xdp_pass;
 
+mod connections;
 mod reaper;
 mod topology;
 

@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result};
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use std::{fs, os::fd::OwnedFd, process::Command, time::Duration};
 
+/// How long a link may take to come up.
+const LINK: Duration = Duration::from_secs(30);
+
 /// What the edge is on its two sides: the gateway of every host.
 const EDGE: &str = "\
 link set lo up
@@ -66,8 +69,8 @@ pub(crate) fn connect(
     let pass = access.run(|| xdp_pass::attach("edge"))?;
 
     for namespace in hosts().map(|host| &host.namespace).chain([edge]) {
-        wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
-            .with_context(|| format!("{}: no link after 5 s", namespace.name()))?;
+        wait::until(LINK, || namespace.run(up).then_some(()))
+            .with_context(|| format!("{}: no link after {LINK:?}", namespace.name()))?;
     }
     Ok(pass)
 }
@@ -86,8 +89,8 @@ pub(crate) fn connect_directly(host: &Host, edge: &Namespace) -> Result<OwnedFd>
     plain_frames(edge, "eth2")?;
     let pass = host.namespace.run(|| xdp_pass::attach("eth0"))?;
     for namespace in [&host.namespace, edge] {
-        wait::until(Duration::from_secs(5), || namespace.run(up).then_some(()))
-            .with_context(|| format!("{}: no link after 5 s", namespace.name()))?;
+        wait::until(LINK, || namespace.run(up).then_some(()))
+            .with_context(|| format!("{}: no link after {LINK:?}", namespace.name()))?;
     }
     Ok(pass)
 }

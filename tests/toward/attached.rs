@@ -11,7 +11,7 @@ use gate25_tests::{gate25, wait};
 use std::process::Command;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Ids of the TC programs on tcx.
 fn on_tcx(lab: &Lab) -> Result<Vec<u32>> {
@@ -77,7 +77,7 @@ fn who_takes_it_off_is_noticed_and_it_is_attached_again() -> Result<()> {
     return_path::detach_all(&pins)?;
     wait::until(LIMIT, || (on_tcx(&lab).ok()? == before).then_some(())).context("still off")?;
     let said = format!("{INTERFACE}: the return path is attached again");
-    wait::until(LIMIT, || gate.log().contains(&said).then_some(())).context("not told")?;
+    gate.wait_log(&[&said])?;
     ensure!(gate.health()?.0 == 200 && pins.return_link(INTERFACE).exists());
     Ok(())
 }

@@ -5,9 +5,9 @@ use gate25_tests::gate::Gate;
 use gate25_tests::lab::Lab;
 use gate25_tests::metrics::sum;
 use gate25_tests::packet::{ACK, Ipv4, Link, Tcp, protocol};
+use gate25_tests::policy;
 use gate25_tests::smtp::Sink;
 use gate25_tests::wire::mac;
-use gate25_tests::{policy, wait};
 use std::fs::File;
 use std::io::{IoSlice, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -44,7 +44,8 @@ fn a_quote_is_translated_wherever_it_lies() -> Result<()> {
     let gate = Gate::start(&lab, &policy::write(lab.folder(), &text)?)?;
     gate.wait_metrics("the relay answers", |now| sum(now, "gate25_redirect_up", &[]) >= 1.0)?;
     let stranger = SocketAddr::new(lab.stranger.v4.into(), 25);
-    let client = lab.alice.namespace.run(|| TcpStream::connect_timeout(&stranger, Duration::from_secs(5)))?;
+    let client =
+        lab.alice.namespace.run(|| TcpStream::connect_timeout(&stranger, Duration::from_secs(20)))?;
 
     let mut tap = tap(&lab)?;
     let quoted =
@@ -59,10 +60,7 @@ fn a_quote_is_translated_wherever_it_lies() -> Result<()> {
         let (head, rest) = frame.split_at(cut);
         let written = tap.write_vectored(&[IoSlice::new(head), IoSlice::new(rest)])?;
         ensure!(written == frame.len());
-        wait::until(Duration::from_secs(5), || {
-            gate.metrics().ok().filter(|now| translated(now) >= f64::from(sent))
-        })
-        .with_context(|| format!("cut at {cut}: not translated"))?;
+        gate.wait_metrics(&format!("cut at {cut}: translated"), |now| translated(now) >= f64::from(sent))?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ use std::{
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How long the kernel may take to let go of a lab.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// The metrics whose movement is shown.
 const SHOWN: [&str; 5] = [

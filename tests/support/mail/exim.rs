@@ -33,7 +33,7 @@ impl<'lab> Exim<'lab> {
         fs::create_dir_all(folder.join("spool"))?;
         // Where its user can start it, which the workspace need not be.
         let program = exim().context("exim4: not unpacked (cargo xtask setup does it)")?;
-        fs::copy(program, folder.join("exim4"))?;
+        command::copy(&program, &folder.join("exim4"), "")?;
         chown(&folder, Some(OWNER), Some(OWNER))?;
         chown(folder.join("spool"), Some(OWNER), Some(OWNER))?;
         let (name, here) = (host.name, folder.display());
@@ -79,7 +79,7 @@ begin retry
             .args(["--mount", "sh", "-c", WITH_A_USER, "sh"])
             .args([&self.folder, &self.folder.join("exim4")]);
         command.arg("-C").arg(self.folder.join("config")).args(["-odf", "-f", from, to]).stdin(message);
-        command::finish(&self.host.namespace, command, Duration::from_secs(20))
+        command::finish(&self.host.namespace, command, Duration::from_mins(1))
     }
 
     /// What it logged so far.

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// How long Postfix may take to start, and mail to go its way.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// `nobody` of every Debian: whose the mailbox is.
 const OWNER: u32 = 65534;
 

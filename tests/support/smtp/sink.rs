@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How long a silent client is kept.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A mail server on all addresses of a namespace; closed when dropped.
 #[derive(Debug)]
