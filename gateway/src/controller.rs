@@ -25,6 +25,7 @@ use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::Tallies;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::memory;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
 use crate::policy::{Policy, Problem, Refused};
@@ -121,6 +122,8 @@ pub struct Controller {
     next_change: Option<Timestamp>,
     /// When dates may be worked out again after the kernel refused their tables.
     not_before: Instant,
+    /// Something was loaded, and what comes behind that is not done yet, see [`Self::retire`].
+    is_retire_due: bool,
 }
 
 /// Why the controller cannot start.
@@ -148,6 +151,9 @@ impl Controller {
     pub fn run(mut self, inputs: &Receiver<Input>) {
         let mut next = Instant::now() + TICK;
         loop {
+            if self.is_retire_due {
+                self.retire();
+            }
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => drop(self.reload("SIGHUP", false)),
@@ -214,6 +220,7 @@ impl Controller {
         let usable = targets::usable(&tables.targets, &redirects);
         let targets = std::mem::replace(&mut tables.targets, usable);
         let active = self.store.install(&tables)?;
+        self.is_retire_due = true;
         if tables.needs_return && is_first {
             self.open_return_paths()?;
         }
@@ -253,19 +260,15 @@ impl Controller {
         Ok(())
     }
 
-    /// Lets go of the tables before those in force, and of the counters of rules that are no longer in the policy.
+    /// What comes behind a load, and nobody waits for: the tables before those in force, counters of rules that are no longer
+    /// in the policy, and memory that the load took.
     fn retire(&mut self) {
-        self.release();
+        self.is_retire_due = false;
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
-            warn!("{fault}: counters of rules that are gone stay");
+            warn!("{fault}: counters of rules that are gone stay, until the next load");
         }
-    }
-
-    fn release(&mut self) {
-        if let Err(fault) = self.store.release() {
-            warn!("{fault}: the tables of the policy before stay in memory");
-        }
+        memory::give_back();
     }
 }
 
