@@ -122,8 +122,9 @@ pub struct Controller {
     next_change: Option<Timestamp>,
     /// When dates may be worked out again after the kernel refused their tables.
     not_before: Instant,
-    /// Something was loaded, and what comes behind that is not done yet, see [`Self::retire`].
-    is_retire_due: bool,
+    /// What was installed last, which takes its time to drop. While it is here, what comes behind a load is not done yet, see
+    /// [`Self::retire`].
+    left: Option<Tables>,
 }
 
 /// Why the controller cannot start.
@@ -151,9 +152,7 @@ impl Controller {
     pub fn run(mut self, inputs: &Receiver<Input>) {
         let mut next = Instant::now() + TICK;
         loop {
-            if self.is_retire_due {
-                self.retire();
-            }
+            self.retire();
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => drop(self.reload("SIGHUP", false)),
@@ -220,7 +219,6 @@ impl Controller {
         let usable = targets::usable(&tables.targets, &redirects);
         let targets = std::mem::replace(&mut tables.targets, usable);
         let active = self.store.install(&tables)?;
-        self.is_retire_due = true;
         if tables.needs_return && is_first {
             self.open_return_paths()?;
         }
@@ -251,11 +249,12 @@ impl Controller {
             loaded,
             since,
             tables: sizes(&tables),
-            rules: tables.rules,
-            zones: tables.zones,
+            rules: std::mem::take(&mut tables.rules),
+            zones: std::mem::take(&mut tables.zones),
             targets,
         }));
         drop(status);
+        self.left = Some(tables);
         self.tell_held_back(policy);
         Ok(())
     }
@@ -263,7 +262,9 @@ impl Controller {
     /// What comes behind a load, and nobody waits for: the tables before those in force, counters of rules that are no longer
     /// in the policy, and memory that the load took.
     fn retire(&mut self) {
-        self.is_retire_due = false;
+        if self.left.take().is_none() {
+            return;
+        }
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
             warn!("{fault}: counters of rules that are gone stay, until the next load");

@@ -64,7 +64,7 @@ impl Controller {
             status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
         }
         // Also where it was refused: what it took is given back.
-        self.is_retire_due = true;
+        self.left.get_or_insert_default();
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }
 

@@ -119,7 +119,7 @@ impl Controller {
             held_back: Vec::new(),
             next_change: None,
             not_before: Instant::now(),
-            is_retire_due: false,
+            left: None,
         };
         let policy = Arc::new(policy);
         controller.name_gateways();
