@@ -14,7 +14,7 @@ use gate25_tests::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     process::Command,
     time::{Duration, Instant},
 };
@@ -181,7 +181,15 @@ fn a_date_that_cannot_be_worked_out_opens_nothing() -> Result<()> {
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
     let until = ahead(2)?;
-    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{until}\"")));
+    // Then so much more is listed that there is no room for it yet.
+    let list: String =
+        (0..20_000).map(|number| format!("{}\n", Ipv4Addr::from_bits(0x0a00_0000 + number * 2))).collect();
+    policy::put(&lab.folder().join("list.txt"), &list)?;
+    let text = format!(
+        "{WEST}exceptions:\n{}  - {{id: more, destinations_file: list.txt, from: \"{until}\", permanent: true, owner: noc, \
+         reason: lab}}\n",
+        policy::exception("campus", &format!("until: \"{until}\""))
+    );
     let gate = Gate::start(&lab, &policy::write(lab.folder(), &text)?)?;
     let limit = |descriptors: usize| -> Result<()> {
         let mut command = Command::new("prlimit");

@@ -68,7 +68,8 @@ impl Store {
             Some(targets) => targets,
             None => {
                 // Room for all of them: some may be left out now because they do not answer, and come back.
-                let made = HashMap::create(ZONE_SLOTS, NO_PREALLOC).map_err(|error| fault("TARGETS", error))?;
+                let made =
+                    HashMap::create(ZONE_SLOTS, NO_PREALLOC).map_err(|error| fault("TARGETS", error))?;
                 self.set("TARGETS", slot, made)?
             }
         };

@@ -139,7 +139,8 @@ impl Directory {
         let mut holds = before;
         for slot in 0..slots {
             let begin = low + ((slot as u64) << shift);
-            let here = rest.iter().take_while(|boundary| (boundary.at.into() - low) >> shift == slot as u64).count();
+            let here =
+                rest.iter().take_while(|boundary| (boundary.at.into() - low) >> shift == slot as u64).count();
             let (inside, behind) = rest.split_at(here);
             // What begins with the slot takes no boundary.
             let inside = match inside {
