@@ -56,6 +56,20 @@ fn install_all(runner: &mut Runner, tables: &[Tables], each: impl Fn(usize) -> R
     Ok(installs)
 }
 
+/// How long it takes the kernel to know that whatever packets were under way are through (`synchronize_rcu`), as `membarrier(2)`
+/// does.
+fn grace_period() -> Result<Duration> {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    const TIMES: u32 = 20;
+    let start = Instant::now();
+    for _ in 0..TIMES {
+        // SAFETY: numbers only.
+        let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        ensure!(result == 0, "membarrier: {}", std::io::Error::last_os_error());
+    }
+    Ok(start.elapsed() / TIMES)
+}
+
 #[test]
 fn a_place_is_written_over_when_nobody_reads_it() -> Result<()> {
     let mut all = Vec::new();
@@ -138,7 +152,7 @@ fn nothing_is_redirected_by_another_generation() -> Result<()> {
         Ok(Ipv4Addr::from_bits(u32::from_be_bytes(testrun::run(program.as_fd(), frame)?[30..34].try_into()?)))
     };
     let stop = AtomicBool::new(false);
-    let (packets, installs) = thread::scope(|scope| {
+    let (packets, installs, grace_period) = thread::scope(|scope| {
         let load = scope.spawn(|| -> Result<u64> {
             SigSet::all().thread_block()?;
             let mut packets = 0;
@@ -151,6 +165,7 @@ fn nothing_is_redirected_by_another_generation() -> Result<()> {
             }
             Ok(packets)
         });
+        let grace_period = grace_period();
         let installs = install_all(&mut runner, &all, |number| {
             let to = destination(&frame(9_999))?;
             ensure!(to == wanted[number], "{to} by policy {number}");
@@ -158,8 +173,10 @@ fn nothing_is_redirected_by_another_generation() -> Result<()> {
         });
         stop.store(true, Ordering::Relaxed);
         let packets = load.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok::<_, anyhow::Error>((packets?, installs?))
+        Ok::<_, anyhow::Error>((packets?, installs?, grace_period?))
     })?;
-    println!("{installs} installs under {packets} packets");
+    println!("{installs} installs under {packets} packets; a grace period of {grace_period:?}");
+    // No packet is slow enough to be seen under way; but each install must have waited for them behind the flip before.
+    ensure!(TIME / installs > grace_period / 4, "{installs} installs, {grace_period:?}");
     Ok(())
 }
