@@ -119,6 +119,7 @@ impl Controller {
             held_back: Vec::new(),
             next_change: None,
             not_before: Instant::now(),
+            left: None,
         };
         let policy = Arc::new(policy);
         controller.name_gateways();
@@ -141,7 +142,6 @@ impl Controller {
         }
         controller.settle(pins);
         controller.tell_others(pins);
-        controller.retire();
         controller.state.keep(kept, &controller.policy.digest);
         controller.tell_kept(since);
         // Not before: a start that fails takes no target from what an earlier controller left.
