@@ -182,9 +182,8 @@ fn a_date_that_cannot_be_worked_out_opens_nothing() -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let until = ahead(2)?;
     // Then so much more is listed that there is no room for it yet.
-    let list: String =
-        (0..20_000).map(|number| format!("{}\n", Ipv4Addr::from_bits(0x0a00_0000 + number * 2))).collect();
-    policy::put(&lab.folder().join("list.txt"), &list)?;
+    let hosts = (0..20_000).map(|number| Ipv4Addr::from_bits(0x0a00_0000 + number * 2).to_string() + "\n");
+    policy::put(&lab.folder().join("list.txt"), &hosts.collect::<String>())?;
     let text = format!(
         "{WEST}exceptions:\n{}  - {{id: more, destinations_file: list.txt, from: \"{until}\", permanent: true, owner: noc, \
          reason: lab}}\n",
