@@ -206,10 +206,8 @@ fn a_date_that_cannot_be_worked_out_opens_nothing() -> Result<()> {
     let gate = start(&lab)?;
     let until = ahead(3)?;
     let text = format!(
-        "{WEST}exceptions:
-{}  - {{id: more, destinations_file: list.txt, from: \"{until}\", permanent: true, owner: noc, \
-         reason: lab}}
-",
+        "{WEST}exceptions:\n{}  - {{id: more, destinations_file: list.txt, from: \"{until}\", permanent: true, owner: noc, \
+         reason: lab}}\n",
         policy::exception("campus", &format!("until: \"{until}\""))
     );
     load(&lab, &gate, &text)?;

@@ -9,6 +9,7 @@ use gate25::{
         self,
         compile::{compile, rule_number},
     },
+    progress::Progress,
     tables::Tables,
 };
 use gate25_common::verdict::{Decision, Direction, Reason, RuleKind};
@@ -22,7 +23,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     os::fd::AsFd as _,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::channel,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -54,6 +58,24 @@ fn install_all(runner: &mut Runner, tables: &[Tables], each: impl Fn(usize) -> R
         installs += 1;
     }
     Ok(installs)
+}
+
+#[test]
+fn what_is_installed_is_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    policies::write_lists(folder.path(), SIZES[0])?;
+    let tables = tables(folder.path(), &policies::text(false))?;
+    let mut runner = Runner::unobserved(&[Direction::Egress], Unmanaged::Pass)?;
+    let (told, lines) = channel::<String>();
+    let _progress = Progress::every(Duration::from_millis(1), move |line| drop(told.send(line.into())));
+    runner.install(&tables)?;
+    // Those of the lists; four of each group that are in the policy itself, four of the zones, and one that is on no list.
+    let begin = Instant::now();
+    let mut lines = lines.iter().take_while(|_| begin.elapsed() < TIME);
+    let line = lines.find(|line| !line.starts_with("policy: 0 "));
+    let line = line.unwrap_or_default();
+    ensure!(line.starts_with("policy: 1,261 of 1,261 prefixes installed after "), "{line}");
+    Ok(())
 }
 
 /// How long it takes the kernel to know that whatever packets were under way are through (`synchronize_rcu`), as `membarrier(2)`

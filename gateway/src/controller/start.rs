@@ -135,9 +135,13 @@ impl Controller {
         if let Err(error) = in_force {
             // What an earlier controller left in force is in force again.
             controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
-            controller.store.revert(before)?;
+            let reverted = controller.store.revert(before);
             controller.return_paths.into_iter().for_each(|path| path.undo(pins));
-            controller.store.retire(|number| counted.contains(&number))?;
+            if let Err(fault) =
+                reverted.and_then(|()| controller.store.retire(|number| counted.contains(&number)))
+            {
+                warn!("{fault}: not all of this start is undone");
+            }
             return Err(error.into());
         }
         controller.settle(pins);

@@ -27,7 +27,7 @@ pub struct Store {
     maps: BTreeMap<&'static str, Map>,
     /// What is in the places of generations, by slot.
     rooms: [Room; 2],
-    /// No packet reads the idle place any more. (At the beginning nobody knows: another controller may just have left it.)
+    /// No packet reads the idle place any more, for sure.
     is_quiet: bool,
     /// How many lines the last generation had.
     lines: usize,
