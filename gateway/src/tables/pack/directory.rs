@@ -9,9 +9,10 @@ use ipnetwork::IpNetwork;
 const BESIDE: usize = 2;
 /// A node may have as many slots as boundaries, or so many: with those words, a line.
 const FEWEST: u64 = (WORDS - BESIDE) as u64;
-/// A root may have twice as many slots as boundaries, or so many where there are more than a bucket holds: most addresses then
-/// have their answer without a bucket.
-const FEWEST_OF_ROOT: u64 = 16 * WORDS as u64 - BESIDE as u64;
+/// A root may have twice as many slots as boundaries, or so many (three kilobytes) where there are more than a bucket holds: most
+/// addresses then have their answer without a bucket. Whether there is one is a branch that nobody foretells: at ten prefixes
+/// and random addresses, a packet took 132 ns with 62 slots, 123 with 254, 113 with 510, 108 with 958.
+const FEWEST_OF_ROOT: u64 = 48 * WORDS as u64 - BESIDE as u64;
 /// More lines than can be told apart.
 const LIMIT: usize = Found::BUCKETS / WORDS;
 
