@@ -3,6 +3,7 @@
 //! Each step takes what was written, notes what is wrong, and goes on with something harmless: a policy with a problem
 //! is never used, so only the notes matter then.
 
+mod advice;
 mod duration;
 mod endpoint;
 mod fields;
@@ -17,8 +18,9 @@ mod zone;
 use super::Policy;
 use super::document::Document;
 use super::files::Inputs;
-use super::problem::{Fault, Problem, Report, Severity, Why, grouped};
+use super::problem::{Code, Fault, Problem, Report, Severity, Why, grouped};
 use super::yaml::{Node, reader};
+pub(super) use advice::advise;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -79,11 +81,11 @@ impl Check<'_, '_> {
     }
 
     fn missing(&mut self, place: &str, remedy: &str) {
-        self.problem(place, "(missing)", Why::new("is required", remedy));
+        self.problem(place, "(missing)", Why::new("is required", remedy).coded(Code::MissingKey));
     }
 
-    fn advise(&mut self, place: &str, value: &str, cause: &str, remedy: &str) {
-        self.note(Severity::Warning, place, value, Why::new(cause, remedy));
+    fn advise(&mut self, code: Code, place: &str, value: &str, cause: &str, remedy: &str) {
+        self.note(Severity::Warning, place, value, Why::new(cause, remedy).coded(code));
     }
 }
 

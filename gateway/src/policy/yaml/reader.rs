@@ -2,7 +2,7 @@
 //! neutral value (empty text, empty list, zero). The places refused are kept, so that nothing is said about them twice.
 
 use super::{Entry, Kind, Node};
-use crate::policy::problem::{Fault, Position, Report, Why, grouped, nearest};
+use crate::policy::problem::{Code, Fault, Position, Report, Why, grouped, nearest};
 use crate::policy::validate::MAX_RULES as MAX_ENTRIES;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
@@ -69,7 +69,12 @@ impl<'a> Reader<'a, '_> {
     /// Notes that this value cannot be what it should be.
     fn refuse(&self, cause: &str, remedy: impl Into<String>) {
         self.notes.borrow_mut().refused.insert(self.place.clone());
-        self.note(self.at, self.place.clone(), show(self.node), Why::new(cause, remedy));
+        self.note(
+            self.at,
+            self.place.clone(),
+            show(self.node),
+            Why::new(cause, remedy).coded(Code::WrongType),
+        );
     }
 
     fn note(&self, at: Position, place: String, value: String, why: Why) {
@@ -123,7 +128,8 @@ impl<'a> Reader<'a, '_> {
             };
             if let Some(first) = first.get(field) {
                 let remedy = format!("keep one; the other is at {}:{}", first.line, first.column);
-                self.note(*at, place, key.to_string(), Why::new("is a key given twice", remedy));
+                let why = Why::new("is a key given twice", remedy).coded(Code::DuplicateKey);
+                self.note(*at, place, key.to_string(), why);
             } else {
                 first.insert(field, *at);
                 known.push((field, Self { node: value, at: value.at, place, notes: self.notes }));
@@ -140,7 +146,8 @@ impl<'a> Reader<'a, '_> {
         } else {
             format!("known here: {}", fields.join(", "))
         };
-        self.note(at, place, key.to_owned(), Why::new("is not a known key", remedy));
+        let why = Why::new("is not a known key", remedy).coded(Code::UnknownKey);
+        self.note(at, place, key.to_owned(), why);
     }
 }
 
