@@ -14,7 +14,7 @@ use gate25_tests::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -199,9 +199,17 @@ fn a_date_that_cannot_be_worked_out_opens_nothing() -> Result<()> {
         .map(|host| Sink::start(&host.namespace, host.name, &[25]))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
+    // When the date comes so much more is listed that there is no room for it yet.
+    let hosts = (0..20_000).map(|number| Ipv4Addr::from_bits(0x0a00_0000 + number * 2).to_string());
+    let list = hosts.collect::<Vec<_>>().join("\n");
+    policy::put(&lab.folder().join("list.txt"), &list)?;
     let gate = start(&lab)?;
     let until = ahead(3)?;
-    let text = format!("{WEST}exceptions:\n{}", policy::exception("campus", &format!("until: \"{until}\"")));
+    let text = format!(
+        "{WEST}exceptions:\n{}  - {{id: more, destinations_file: list.txt, from: \"{until}\", permanent: true, owner: noc, \
+         reason: lab}}\n",
+        policy::exception("campus", &format!("until: \"{until}\""))
+    );
     load(&lab, &gate, &text)?;
     let limit = |descriptors: usize| -> Result<()> {
         let mut command = Command::new("prlimit");

@@ -25,6 +25,7 @@ use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::Tallies;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::memory;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
 use crate::policy::{Policy, Problem, Refused};
@@ -121,6 +122,9 @@ pub struct Controller {
     next_change: Option<Timestamp>,
     /// When dates may be worked out again after the kernel refused their tables.
     not_before: Instant,
+    /// What was installed last, which takes its time to drop. While it is here, what comes behind a load is not done yet, see
+    /// [`Self::retire`].
+    left: Option<Tables>,
 }
 
 /// Why the controller cannot start.
@@ -148,6 +152,7 @@ impl Controller {
     pub fn run(mut self, inputs: &Receiver<Input>) {
         let mut next = Instant::now() + TICK;
         loop {
+            self.retire();
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Reload) => drop(self.reload("SIGHUP", false)),
@@ -244,28 +249,27 @@ impl Controller {
             loaded,
             since,
             tables: sizes(&tables),
-            rules: tables.rules,
-            zones: tables.zones,
+            rules: std::mem::take(&mut tables.rules),
+            zones: std::mem::take(&mut tables.zones),
             targets,
         }));
         drop(status);
+        self.left = Some(tables);
         self.tell_held_back(policy);
         Ok(())
     }
 
-    /// Lets go of the tables before those in force, and of the counters of rules that are no longer in the policy.
+    /// What comes behind a load, and nobody waits for: the tables before those in force, counters of rules that are no longer
+    /// in the policy, and memory that the load took.
     fn retire(&mut self) {
-        self.release();
+        if self.left.take().is_none() {
+            return;
+        }
         let installed = self.status.lock().installed.clone().unwrap_or_default();
         if let Err(fault) = self.store.retire(|number| installed.rules.contains_key(&number)) {
-            warn!("{fault}: counters of rules that are gone stay");
+            warn!("{fault}: counters of rules that are gone stay, until the next load");
         }
-    }
-
-    fn release(&mut self) {
-        if let Err(fault) = self.store.release() {
-            warn!("{fault}: the tables of the policy before stay in memory");
-        }
+        memory::give_back();
     }
 }
 

@@ -85,7 +85,8 @@ impl Progress {
         Self::every(SECOND, |line| eprintln!("{line}"))
     }
 
-    fn every(period: Duration, tell: impl Fn(&str) + Send + 'static) -> Self {
+    /// A load that is told so often, in any way.
+    pub fn every(period: Duration, tell: impl Fn(&str) + Send + 'static) -> Self {
         let load = Arc::new(Mutex::new(State { step: Step::Parsed, done: 0, of: None }));
         LOAD.set(Some(load.clone()));
         let (end, ended) = channel();

@@ -165,6 +165,6 @@ fn scrape(report: &mut Report, _: &mut [Gate], quick: bool) -> Result<()> {
     loading::scrapes(report, sizes, 5)
 }
 
-fn storm(report: &mut Report, _: &mut [Gate], _: bool) -> Result<()> {
-    storm::run(report, 1_000_000)
+fn storm(report: &mut Report, _: &mut [Gate], quick: bool) -> Result<()> {
+    storm::run(report, 1_000_000, if quick { 5 } else { 7 })
 }

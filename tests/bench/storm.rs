@@ -1,4 +1,4 @@
-//! A reload of many prefixes under full load: one processor sends and drops without a pause, the other one has the
+//! Reloads of many prefixes under full load: one processor sends and drops without a pause, the other one has the
 //! controller.
 
 use crate::{
@@ -11,12 +11,12 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use gate25_tests::{
+    command,
     gate::{self, Gate},
-    metrics::sum,
-    policy::put,
     xdp_pass::TX,
 };
 use std::{
+    fs,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -26,23 +26,41 @@ use std::{
 const PART: &str = "reload under full load";
 /// How often the packets are counted.
 const STEP: Duration = Duration::from_millis(50);
-/// How long before the reload, and behind it.
-const BESIDE: Duration = Duration::from_secs(2);
-/// How long it is sent, all in all: longer than a reload should take.
-const WHOLE: Duration = Duration::from_secs(7);
+/// How long it is left alone before each reload, and at the end.
+const PAUSE: Duration = Duration::from_secs(1);
+/// For how long what comes of a reload may show behind it.
+const BEHIND: Duration = Duration::from_millis(500);
 /// For the first frames.
 const WARM: Duration = Duration::from_secs(1);
+/// How long a reload should take at most, with what the lists take that are written for it.
+const EACH: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Where all runs that is not the sender.
+const ELSEWHERE: [&str; 2] = ["--cpu-list", "0"];
 
 /// A count, and since when it was.
 struct Sample {
     start: Instant,
     end: Instant,
+    /// Packets a second.
     rate: f64,
 }
 
-pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
-    eprintln!("bench: a reload of {size} prefixes under full load");
+/// When it was left alone, and the reload behind that.
+struct Reload {
+    pause: Instant,
+    start: Instant,
+    end: Instant,
+}
+
+impl Reload {
+    fn took(&self) -> Duration {
+        self.end - self.start
+    }
+}
+
+pub(crate) fn run(report: &mut Report, size: usize, reloads: u32) -> Result<()> {
+    eprintln!("bench: {reloads} reloads of {size} prefixes under full load");
     let router = Router::new()?;
     let mut spray = Spray::load()?;
     let frame = Kind::Smtp.plan(&mut spray, TX)?;
@@ -51,40 +69,44 @@ pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
     let zone = format!("[\"{ZONE}\"]");
     let policy = policies::write(router.lab.folder(), &zone, &[(Role::Destinations, lists.0)])?;
     let config = gate::write(&router.lab, &gate::configuration(&router.lab, &policy))?;
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", "0"]).arg(gate25_tests::gate25()).arg("run").arg("--config").arg(config);
-    let gate = Gate::run(&router.lab, command, PATIENCE)?;
-    let generation =
-        |gate: &Gate<'_>| -> Result<f64> { Ok(sum(&gate.metrics()?, "gate25_policy_generation", &[])) };
-    let first = generation(&gate)?;
-    let other = policies::lines(lists.1);
+    let gate25 = |verb| {
+        let mut command = Command::new("taskset");
+        command.args(ELSEWHERE).arg(gate25_tests::gate25()).arg(verb).arg("--config").arg(&config);
+        command
+    };
+    let gate = Gate::run(&router.lab, gate25("run"), PATIENCE)?;
+    let texts = [lists.1, lists.0].map(policies::lines);
     let before = complaints()?;
 
+    let whole = (WARM + reloads * (EACH + PAUSE + BEHIND)).as_secs_f64();
     let stop = AtomicBool::new(false);
-    let (samples, reloaded) = thread::scope(|scope| {
-        let sender = scope.spawn(|| router.send_until(&spray, &frame, WHOLE.as_secs_f64(), &stop));
+    let (samples, done) = thread::scope(|scope| {
+        let sender = scope.spawn(|| router.send_until(&spray, &frame, whole, &stop));
         let watch = scope.spawn(|| sample(&router, &stop));
-        let reload = || -> Result<(Instant, Instant)> {
-            thread::sleep(WARM + BESIDE);
+        let reload = |text: &String| -> Result<Reload> {
+            let list = router.lab.folder().join("list0.txt");
+            let next = list.with_extension("next");
+            fs::write(&next, text)?;
+            let pause = Instant::now();
+            thread::sleep(PAUSE);
+            fs::rename(&next, &list)?;
             let start = Instant::now();
-            put(&router.lab.folder().join("list0.txt"), &other)?;
-            gate.reload();
-            gate.wait_metrics("another generation", |now| {
-                sum(now, "gate25_policy_generation", &[]) > first + 0.5
-            })?;
-            let end = Instant::now();
-            thread::sleep(BESIDE);
-            Ok((start, end))
+            let ended = command::finish(&router.lab.edge, gate25("reload"), PATIENCE)?;
+            ensure!(ended.code == Some(0), "gate25 reload: {}", ended.stderr);
+            let end = start + ended.took;
+            thread::sleep(BEHIND);
+            Ok(Reload { pause, start, end })
         };
-        let reloaded = reload();
+        thread::sleep(WARM);
+        let done: Result<Vec<_>> = texts.iter().cycle().take(reloads as usize).map(reload).collect();
         stop.store(true, Ordering::Relaxed);
         let joined = (sender.join(), watch.join());
         let (Ok(sent), Ok(seen)) = joined else { anyhow::bail!("a thread panicked") };
         sent?;
-        Ok((seen?, reloaded?))
+        Ok((seen?, done?))
     })?;
     let after = complaints()?;
-    told(report, size, &samples, reloaded);
+    told(report, size, &samples, &done);
     report.at_most(
         format!("{PART}: lock-ups and stalls in the kernel's log"),
         (after - before) as f64,
@@ -95,33 +117,50 @@ pub(crate) fn run(report: &mut Report, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn told(report: &mut Report, size: usize, samples: &[Sample], (start, end): (Instant, Instant)) {
-    let rates = |wanted: &dyn Fn(&Sample) -> bool| -> Vec<f64> {
-        samples.iter().filter(|sample| wanted(sample)).map(|sample| sample.rate / 1e6).collect()
+/// Of each reload the deepest dip of a sample, against the median of all pauses; and, to see what the machine does by itself, of
+/// as many samples in a row in the pauses.
+fn told(report: &mut Report, size: usize, samples: &[Sample], reloads: &[Reload]) {
+    let within = |from: Instant, to: Instant| -> Vec<&Sample> {
+        samples.iter().filter(|sample| sample.start >= from && sample.end <= to).collect()
     };
-    let before = rates(&|sample| sample.end < start && start.duration_since(sample.start) < BESIDE);
-    let during = rates(&|sample| sample.end >= start && sample.start < end);
-    let behind = rates(&|sample| sample.start >= end && sample.end < end + BESIDE);
-    let size = Some(size as u64);
-    for (what, rates) in [("before", &before), ("during", &during), ("behind", &behind)] {
-        if !rates.is_empty() {
-            report.add(PART, (what, size), GATE25, "Mpps", Spread::of(rates.clone()));
-        }
-    }
-    let took = (end - start).as_secs_f64();
-    report.add(PART, ("the reload", size), GATE25, "s", Spread::of(vec![took]));
-    if before.is_empty() || during.is_empty() || behind.is_empty() {
+    // Samples that a reload had a part of.
+    let touched = |from: Instant, to: Instant| -> Vec<&Sample> {
+        samples.iter().filter(|sample| sample.end > from && sample.start < to).collect()
+    };
+    let pauses: Vec<_> = reloads.iter().map(|reload| within(reload.pause, reload.start)).collect();
+    let usual: Vec<f64> = pauses.iter().flatten().map(|sample| sample.rate).collect();
+    if usual.is_empty() {
         return;
     }
-    let usual = Spread::of(before).median;
-    let dip = |rates: Vec<f64>| 100.0 * (1.0 - Spread::of(rates).least / usual);
-    let low = samples
-        .iter()
-        .filter(|sample| sample.end >= start && sample.end < end + BESIDE && sample.rate / 1e6 < 0.8 * usual);
-    let low: f64 = low.map(|sample| (sample.end - sample.start).as_secs_f64()).sum();
-    report.at_most(format!("{PART}: deepest dip while it loads"), dip(during), 20.0, "%");
-    report.at_most(format!("{PART}: deepest dip behind it"), dip(behind), 20.0, "%");
-    report.at_most(format!("{PART}: time below 80 % of the usual"), low, took, "s");
+    let size = Some(size as u64);
+    let mut add = |what, unit, values: Vec<f64>| {
+        let spread = Spread::of(values);
+        report.add(PART, (what, size), GATE25, unit, spread);
+        spread.median
+    };
+    let usual = add("in pauses", "Mpps", usual.iter().map(|rate| rate / 1e6).collect()) * 1e6;
+    let dip = |samples: &[&Sample]| {
+        samples.iter().map(|sample| 100.0 * (1.0 - sample.rate / usual)).fold(f64::MIN, f64::max)
+    };
+    let low = |samples: &[&Sample]| -> f64 {
+        let low = samples.iter().filter(|sample| sample.rate < 0.8 * usual);
+        low.map(|sample| (sample.end - sample.start).as_secs_f64()).fold(0.0, std::ops::Add::add)
+    };
+    let during: Vec<_> = reloads.iter().map(|reload| touched(reload.start, reload.end)).collect();
+    let behind: Vec<_> = reloads.iter().map(|reload| within(reload.end, reload.end + BEHIND)).collect();
+    let few = during.iter().map(Vec::len).min().unwrap_or_default().max(1);
+    let alone = pauses.iter().flat_map(|pause| pause.chunks_exact(few)).map(dip).collect();
+    let took = add("a reload", "s", reloads.iter().map(|reload| reload.took().as_secs_f64()).collect());
+    let rates = during.iter().flatten().map(|sample| sample.rate / 1e6).collect();
+    add("while it loads", "Mpps", rates);
+    add("deepest dip of as many samples in pauses", "%", alone);
+    let loading = add("deepest dip while it loads", "%", during.iter().map(|samples| dip(samples)).collect());
+    let later = add("deepest dip behind it", "%", behind.iter().map(|samples| dip(samples)).collect());
+    let both = during.iter().zip(&behind).map(|(during, behind)| low(during) + low(behind)).collect();
+    let low = add("below 80 % of the usual, a reload", "s", both);
+    report.at_most(format!("{PART}: deepest dip while it loads, median"), loading, 20.0, "%");
+    report.at_most(format!("{PART}: deepest dip behind it, median"), later, 20.0, "%");
+    report.at_most(format!("{PART}: time below 80 % of the usual, median"), low, took, "s");
 }
 
 fn sample(router: &Router, stop: &AtomicBool) -> Result<Vec<Sample>> {

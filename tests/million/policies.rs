@@ -37,18 +37,18 @@ pub(crate) fn prefix(number: u32, kind: u32) -> String {
     }
 }
 
-/// Addresses toward the end of the first group: a host, and one inside a wider prefix of IPv6.
-pub(crate) fn destinations() -> Result<[IpAddr; 2]> {
-    let number = MILLION / 4 / GROUPS * GROUPS;
+/// Addresses toward the end of the first group of so many prefixes: a host, and one inside a wider prefix of IPv6.
+pub(crate) fn destinations(count: u32) -> Result<[IpAddr; 2]> {
+    let number = count / 4 / GROUPS * GROUPS;
     let wide: IpNetwork = prefix(number, 3).parse()?;
     Ok([prefix(number, 0).parse()?, wide.iter().nth(25).context("its addresses")?])
 }
 
-/// Writes the lists of all groups, a file each.
-pub(crate) fn write_lists(folder: &Path) -> Result<()> {
+/// Writes the lists of all groups, a file each, of so many prefixes together.
+pub(crate) fn write_lists(folder: &Path, count: u32) -> Result<()> {
     for group in 0..GROUPS {
         let mut text = String::new();
-        for number in (GROUPS + group..GROUPS + MILLION / 4).step_by(GROUPS as usize) {
+        for number in (GROUPS + group..GROUPS + count / 4).step_by(GROUPS as usize) {
             for kind in KINDS {
                 writeln!(text, "{}", prefix(number, kind))?;
             }

@@ -61,6 +61,14 @@ pub fn measure_each(program: BorrowedFd<'_>, frames: &[Vec<u8>]) -> Result<Durat
     Ok(total / u32::try_from(frames.len().max(1))?)
 }
 
+/// What the program leaves of a frame, if no longer.
+pub fn run(program: BorrowedFd<'_>, frame: &[u8]) -> Result<Vec<u8>> {
+    let mut out = vec![0; frame.len()];
+    let (size_out, frame_out) = (out.len() as u32, out.as_mut_ptr().addr() as u64);
+    test_run(TestRun { repeat: 1, size_out, frame_out, ..of(program, frame) })?;
+    Ok(out)
+}
+
 /// What one frame takes that is really sent, dropped or passed on, as if it had come in on that interface of this
 /// thread's network namespace; on average of `frames`, each of which is new.
 pub fn measure_live(program: BorrowedFd<'_>, frame: &[u8], interface: u32, frames: u32) -> Result<Duration> {

@@ -52,10 +52,7 @@ impl Controller {
         let clock = self.state.clock(clock::now(), &policy.sense);
         let loaded = self.status.lock().installed.as_ref().and_then(|installed| installed.loaded);
         match self.put_into_force(&policy, clock, loaded) {
-            Ok(()) => {
-                self.release();
-                self.follow_targets();
-            }
+            Ok(()) => self.follow_targets(),
             Err(error) => {
                 error!("{error}: the tables in force stay, until the next try in a second");
                 self.not_before = Instant::now() + PATIENCE;

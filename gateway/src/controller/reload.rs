@@ -4,7 +4,6 @@ use super::{Controller, names, warn_of};
 use crate::clock;
 use crate::control::Reload;
 use crate::datapath::tallies::Tally;
-use crate::memory;
 use crate::policy::{Loaded, Refused};
 use crate::progress::Progress;
 use crate::status::Refusal;
@@ -54,8 +53,6 @@ impl Controller {
             let message = format!("{why}: the policy is in force{trusted}");
             info!("{message}");
             self.events.policy(None, &message);
-            // Waits for packets under way, and is nobody's hurry.
-            self.retire();
         } else {
             for problem in &problems {
                 error!("{problem}");
@@ -66,7 +63,8 @@ impl Controller {
             status.reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
             status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
         }
-        memory::give_back();
+        // Also where it was refused: what it took is given back.
+        self.left.get_or_insert_default();
         self.outcome(problems, warnings.iter().map(ToString::to_string).collect())
     }
 

@@ -119,6 +119,7 @@ impl Controller {
             held_back: Vec::new(),
             next_change: None,
             not_before: Instant::now(),
+            left: None,
         };
         let policy = Arc::new(policy);
         controller.name_gateways();
@@ -134,14 +135,17 @@ impl Controller {
         if let Err(error) = in_force {
             // What an earlier controller left in force is in force again.
             controller.attachments.into_iter().for_each(|attachment| attachment.undo(pins));
-            controller.store.revert(before)?;
+            let reverted = controller.store.revert(before);
             controller.return_paths.into_iter().for_each(|path| path.undo(pins));
-            controller.store.retire(|number| counted.contains(&number))?;
+            if let Err(fault) =
+                reverted.and_then(|()| controller.store.retire(|number| counted.contains(&number)))
+            {
+                warn!("{fault}: not all of this start is undone");
+            }
             return Err(error.into());
         }
         controller.settle(pins);
         controller.tell_others(pins);
-        controller.retire();
         controller.state.keep(kept, &controller.policy.digest);
         controller.tell_kept(since);
         // Not before: a start that fails takes no target from what an earlier controller left.

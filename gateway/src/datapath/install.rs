@@ -1,21 +1,21 @@
-//! Puts a generation of tables into force: fill the idle one, make the rules' counters, flip one number.
+//! Puts a generation of tables into force: fill the idle place, make the rules' counters, flip one number.
+
+mod rooms;
 
 use super::fault::Fault;
 use super::object::{self, SHARED};
 use super::pins::Pins;
-use super::sys;
 use crate::progress::{Step, note};
 use crate::suspects;
 use crate::tables::{Tables, Targets, pack};
 use aya::Ebpf;
-use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
-use gate25_common::abi::{Active, RuleCount, Target, Thresholds, ZONE_SLOTS};
-use gate25_common::table::{HEAD, Line, WORDS};
+use gate25_common::abi::{Active, RuleCount, Thresholds};
+use rooms::Room;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`, as in the object's templates.
 const NO_PREALLOC: u32 = 1;
@@ -25,8 +25,12 @@ const NO_EXIST: u64 = 1;
 /// The shared tables, writable.
 pub struct Store {
     maps: BTreeMap<&'static str, Map>,
-    /// Where the zones of the last generation redirect to.
-    targets: Option<HashMap<MapData, u32, Target>>,
+    /// What is in the places of generations, by slot.
+    rooms: [Room; 2],
+    /// No packet reads the idle place any more, for sure.
+    is_quiet: bool,
+    /// How many lines the last generation had.
+    lines: usize,
 }
 
 impl Store {
@@ -36,7 +40,7 @@ impl Store {
             let data = object::open(&pins.tables().join(name))?;
             Ok((*name, Map::from_map_data(data).map_err(|error| Fault::kernel(name, error))?))
         };
-        let mut store = Self { maps: SHARED.iter().map(open).collect::<Result<_, Fault>>()?, targets: None };
+        let mut store = Self::over(SHARED.iter().map(open).collect::<Result<_, Fault>>()?);
         store.seed()?;
         Ok(store)
     }
@@ -44,7 +48,11 @@ impl Store {
     /// Those of a program of one's own.
     pub fn of(ebpf: &mut Ebpf) -> Result<Self, Fault> {
         let take = |name: &&'static str| Ok((*name, object::take(ebpf, name)?));
-        Ok(Self { maps: SHARED.iter().map(take).collect::<Result<_, Fault>>()?, targets: None })
+        Ok(Self::over(SHARED.iter().map(take).collect::<Result<_, Fault>>()?))
+    }
+
+    fn over(maps: BTreeMap<&'static str, Map>) -> Self {
+        Self { maps, rooms: Default::default(), is_quiet: false, lines: 0 }
     }
 
     /// Draws the secret of the program's hashes, unless it was drawn before.
@@ -74,10 +82,11 @@ impl Store {
     }
 
     /// Installs: nothing changes for any packet until the last step, and then everything at once. On an error the
-    /// generation in force stays. Counters of rules that are no more stay until [`Self::retire`].
+    /// generation in force stays. What is left to do behind that is [`Self::retire`]'s.
     pub fn install(&mut self, tables: &Tables) -> Result<Active, Fault> {
         let prefixes = [false, true].map(|ipv6| tables.subscribers.len(ipv6) + tables.destinations.len(ipv6));
-        note(Step::Installed, 0, Some(prefixes.iter().sum()));
+        let prefixes = prefixes.iter().sum();
+        note(Step::Installed, 0, Some(prefixes));
         let lines = pack(tables)?;
         let generation = self.active()?.generation().wrapping_add(1) & (u32::MAX >> 3);
         let flags = [
@@ -88,45 +97,44 @@ impl Store {
         let flags = flags.iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag);
         let next = Active::new(generation, flags);
         self.add_rules(tables)?;
-        let slot = next.slot();
-        let lines = self.fill(slot, &lines)?;
-        self.fill_targets(slot, &tables.targets)?;
+        self.fill(next.slot(), &lines, &tables.targets)?;
         self.fill_settings(tables)?;
-        self.array()?.set(0, next, 0).map_err(|error| fault("ACTIVE", error))?;
-        // Setting a map of maps waits for every packet that is under way (`synchronize_rcu`). None can read the old
-        // generation behind this line, so its rules may go, and the next install may overwrite it.
-        self.generations("TABLES")?.set(slot, &lines, 0).map_err(|error| fault("TABLES", error))?;
+        self.flip(next)?;
+        self.lines = lines.len();
+        note(Step::Installed, prefixes, Some(prefixes));
         Ok(next)
     }
 
-    /// Lets go of the generation before the one in force. The kernel frees it later, and not where packets are.
-    pub fn release(&mut self) -> Result<(), Fault> {
+    /// What follows an install, and nobody has to wait for: when no packet reads the generation before any more, the counters
+    /// of all rules but these go; and its place has room for as much as there is now, and not much more, so that the next
+    /// install finds it ready.
+    pub fn retire(&mut self, kept: impl Fn(u64) -> bool) -> Result<(), Fault> {
         let idle = self.active()?.slot() ^ 1;
-        self.fill(idle, &pack(&Tables::default()).unwrap_or_default()).map(drop)
+        self.make_room(idle, self.lines)?;
+        let gone = self.rule_numbers()?;
+        let mut rules = self.rules()?;
+        gone.iter()
+            .filter(|number| !kept(**number))
+            .try_for_each(|number| rules.remove(number))
+            .map_err(|error| fault("RULES", error))
     }
 
-    /// Back to the generation before the last install, whose tables still stand.
+    /// Back to the generation before the last install, whose tables still stand. The other's go when it is retired.
     pub fn revert(&mut self, before: Active) -> Result<(), Fault> {
-        self.array()?.set(0, before, 0).map_err(|error| fault("ACTIVE", error))
+        self.lines = 0;
+        self.flip(before)
     }
 
-    /// Puts lines into a place for a generation.
-    fn fill(&mut self, slot: u32, lines: &[Line]) -> Result<MapData, Fault> {
-        let (head, rest) = lines.split_at(lines.len().min(HEAD));
-        // The kernel makes no map for nothing.
-        let made = sys::array_of(if rest.is_empty() { &[Line([0; WORDS])] } else { rest })
-            .map_err(|error| Fault::kernel("map TABLES", error))?;
-        let inner = MapData::from_fd(made).map_err(|error| fault("TABLES", error))?;
-        self.generations::<MapData>("TABLES")?
-            .set(slot, &inner, 0)
-            .map_err(|error| fault("TABLES", error))?;
-        // That waited for every packet under way: whatever happened before, nobody reads the place that is written now.
-        let Map::Array(heads) = self.map("HEADS")? else {
-            return Err(Fault::kernel("HEADS", "is of another type"));
-        };
-        sys::write(heads.fd().as_fd(), u64::from(slot) * size_of::<[Line; HEAD]>() as u64, head)
-            .map_err(|error| Fault::kernel("map HEADS", error))?;
-        Ok(inner)
+    /// From here on packets read the place that was idle, and some may still be reading the other one.
+    fn flip(&mut self, to: Active) -> Result<(), Fault> {
+        self.is_quiet = false;
+        self.array()?.set(0, to, 0).map_err(|error| fault("ACTIVE", error))
+    }
+
+    /// Changes where the zones of the generation in force redirect to; one without a target resets.
+    pub fn set_targets(&mut self, targets: &Targets) -> Result<(), Fault> {
+        let slot = self.active()?.slot();
+        self.aim(slot, targets)
     }
 
     /// What decides on no packet, and so has no generations: who counts as one subscriber, and when it is a suspect.
@@ -141,36 +149,6 @@ impl Store {
         thresholds
             .set(0, suspects::thresholds(&tables.suspects), 0)
             .map_err(|error| fault("THRESHOLDS", error))
-    }
-
-    fn fill_targets(&mut self, slot: u32, targets: &Targets) -> Result<(), Fault> {
-        self.add_ports(targets)?;
-        let mut outer = self.generations("TARGETS")?;
-        // Room for all of them: some may be left out now because they do not answer, and come back.
-        let mut filled = || -> Result<_, MapError> {
-            let mut inner = HashMap::<MapData, u32, Target>::create(ZONE_SLOTS, NO_PREALLOC)?;
-            for (zone, target) in targets {
-                inner.insert(zone, target, 0)?;
-            }
-            outer.set(slot, &inner, 0)?;
-            Ok(inner)
-        };
-        self.targets = Some(filled().map_err(|error| fault("TARGETS", error))?);
-        Ok(())
-    }
-
-    /// Changes where the zones of the generation in force redirect to; one without a target resets.
-    pub fn set_targets(&mut self, targets: &Targets) -> Result<(), Fault> {
-        self.add_ports(targets)?;
-        let Some(inner) = &mut self.targets else { return Ok(()) };
-        let mut changed = || -> Result<(), MapError> {
-            for (zone, target) in targets {
-                inner.insert(zone, target, 0)?;
-            }
-            let known = inner.keys().collect::<Result<Vec<u32>, _>>()?;
-            known.iter().filter(|zone| !targets.contains_key(zone)).try_for_each(|zone| inner.remove(zone))
-        };
-        changed().map_err(|error| fault("TARGETS", error))
     }
 
     /// Ports stay marked: connections may go on that were redirected to one that no zone has any more.
@@ -209,16 +187,6 @@ impl Store {
         self.rules()?.keys().collect::<Result<_, _>>().map_err(|error| fault("RULES", error))
     }
 
-    /// Drops the counters of all rules but these.
-    pub fn retire(&mut self, kept: impl Fn(u64) -> bool) -> Result<(), Fault> {
-        let gone = self.rule_numbers()?;
-        let mut rules = self.rules()?;
-        gone.iter()
-            .filter(|number| !kept(**number))
-            .try_for_each(|number| rules.remove(number))
-            .map_err(|error| fault("RULES", error))
-    }
-
     fn map(&mut self, name: &'static str) -> Result<&mut Map, Fault> {
         self.maps.get_mut(name).ok_or_else(|| Fault::kernel(name, "is not open"))
     }
@@ -229,13 +197,6 @@ impl Store {
 
     fn rules(&mut self) -> Result<PerCpuHashMap<&mut MapData, u64, RuleCount>, Fault> {
         self.map("RULES")?.try_into().map_err(|error| fault("RULES", error))
-    }
-
-    fn generations<'a, V>(&'a mut self, name: &'static str) -> Result<ArrayOfMaps<&'a mut MapData, V>, Fault>
-    where
-        ArrayOfMaps<&'a mut MapData, V>: TryFrom<&'a mut Map, Error = MapError>,
-    {
-        self.map(name)?.try_into().map_err(|error| fault(name, error))
     }
 }
 

@@ -9,7 +9,7 @@ use aya_obj::generated::{
 use gate25_common::table::Line;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::{fs, io};
@@ -205,21 +205,23 @@ pub(super) fn open_if_there(at: &Path) -> io::Result<Option<OwnedFd>> {
 /// Of `linux/bpf.h`: such an array can be shared with this process, and be in an array of maps beside one of another size.
 const SHARED_INNER: u32 = 0x400 | 0x1000;
 
-/// An array that holds these lines, written without a system call for each: 1 ns a line, not 300 (in batches) or 900.
-pub(super) fn array_of(lines: &[Line]) -> io::Result<OwnedFd> {
+/// An array of so many lines, at least one: written by [`write`], without a system call for each, that is 1 ns a line, not 300
+/// (in batches) or 900.
+pub(super) fn array(lines: usize) -> io::Result<OwnedFd> {
     let mut attributes = zeroed();
     attributes.__bindgen_anon_1.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
     attributes.__bindgen_anon_1.key_size = size_of::<u32>() as u32;
     attributes.__bindgen_anon_1.value_size = size_of::<Line>() as u32;
-    attributes.__bindgen_anon_1.max_entries = u32::try_from(lines.len()).map_err(io::Error::other)?;
+    attributes.__bindgen_anon_1.max_entries = u32::try_from(lines).map_err(io::Error::other)?;
     attributes.__bindgen_anon_1.map_flags = SHARED_INNER;
-    let map = bpf(bpf_cmd::BPF_MAP_CREATE, &mut attributes).map(owned)?;
-    write(map.as_fd(), 0, lines)?;
-    Ok(map)
+    bpf(bpf_cmd::BPF_MAP_CREATE, &mut attributes).map(owned)
 }
 
 /// Writes into an array that can be shared, from an octet on that begins a page. There must be room.
 pub(super) fn write(map: BorrowedFd<'_>, from: u64, lines: &[Line]) -> io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let (length, access) = (size_of_val(lines), ProtFlags::READ | ProtFlags::WRITE);
     // SAFETY: a new mapping, as long as what is written, and then gone. The kernel refuses one beyond the array.
     unsafe {

@@ -17,10 +17,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Builder};
 
 /// The most octets of one file that are read.
 pub(crate) const MAX_FILE: u64 = 64 << 20;
+/// From so many octets on, a thread of its own is worth its while.
+const LARGE: usize = 1 << 20;
 
 /// A valid policy and what to say about it all the same.
 #[derive(Debug)]
@@ -218,6 +221,19 @@ impl Inputs<'_> {
         self.digests.add(octets);
     }
 
+    /// Reads a list. One that is large is digested beside that, by a thread of its own.
+    fn read(&mut self, file: &Path, octets: &[u8], report: &mut Report) -> Option<Arc<Vec<IpNetwork>>> {
+        let digests = Mutex::new(&mut self.digests);
+        let digest = || digests.lock().unwrap_or_else(PoisonError::into_inner).add(octets);
+        thread::scope(|scope| {
+            let is_large = octets.len() >= LARGE;
+            if !is_large || Builder::new().name("digest".into()).spawn_scoped(scope, digest).is_err() {
+                digest();
+            }
+            list::prefixes(file, octets, self.listed, report)
+        })
+    }
+
     /// The prefixes in a list file; `None` when it has been refused.
     pub(super) fn list(&mut self, file: &Path, report: &mut Report) -> Option<Arc<Vec<IpNetwork>>> {
         if let Some(list) = self.lists.get(file) {
@@ -226,8 +242,7 @@ impl Inputs<'_> {
         self.add(file);
         let list = match self.slurp(file) {
             Ok(octets) => {
-                self.digest(&octets);
-                let list = list::prefixes(file, &octets, self.listed, report);
+                let list = self.read(file, &octets, report);
                 self.listed += list.as_ref().map_or(0, |list| list.len());
                 self.files.insert(place(file), octets);
                 list

@@ -15,6 +15,12 @@ const FEWEST_OF_ROOT: u64 = 16 * WORDS as u64 - BESIDE as u64;
 /// More lines than can be told apart.
 const LIMIT: usize = Found::BUCKETS / WORDS;
 
+/// An IPv4 address, or a half of an IPv6 address: what a walk goes by. (Those of a million prefixes are read in order, and twice
+/// as many octets take longer.)
+trait Word: Copy + Into<u64> {}
+
+impl<A: Copy + Into<u64>> Word for A {}
+
 /// Lines that grow.
 pub(super) struct Directory {
     lines: Vec<Line>,
@@ -57,51 +63,48 @@ impl Directory {
         if is_ipv6 {
             let spans = prefixes.filter_map(|(prefix, value)| Some((boundaries::ipv6(prefix)?, value)));
             let all = boundaries::boundaries(spans);
-            let all = halves(&all, |begin, inside| self.lay::<Ipv6>(begin, inside, Ipv6::NODES));
-            self.root::<Ipv6>(table, &all);
+            let all = halves(&all, |begin, inside| self.lay::<Ipv6, _>(begin, inside, Ipv6::NODES));
+            self.root::<Ipv6, _>(table, &all);
         } else {
             let spans = prefixes.filter_map(|(prefix, value)| Some((boundaries::ipv4(prefix)?, value)));
-            let all: Vec<_> = boundaries::boundaries(spans)
-                .into_iter()
-                .map(|boundary| Boundary { at: u64::from(boundary.at), found: boundary.found })
-                .collect();
-            self.root::<Ipv4>(table, &all);
+            self.root::<Ipv4, _>(table, &boundaries::boundaries(spans));
         }
     }
 
-    fn root<W: Width>(&mut self, table: Table, all: &[Boundary<u64>]) {
+    fn root<W: Width, A: Word>(&mut self, table: Table, all: &[Boundary<A>]) {
         let root = W::ROOTS as usize * WORDS + table as usize;
         if all.len() > W::MOST {
             let most = (all.len() as u64 * 2).max(FEWEST_OF_ROOT);
-            let header = self.node::<W>(Found::NOTHING, all, most, W::NODES - 1) * WORDS;
+            let header = self.node::<W, A>(Found::NOTHING, all, most, W::NODES - 1) * WORDS;
             self.words().copy_within(header..header + node::CELLS, root);
         } else {
-            self.words()[root + node::ONLY] = self.lay::<W>(Found::NOTHING, all, W::NODES).0;
+            self.words()[root + node::ONLY] = self.lay::<W, A>(Found::NOTHING, all, W::NODES).0;
         }
     }
 
     /// What leads to those boundaries, with so many nodes one below the other at most; in front of them, `before` holds.
-    fn lay<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], nodes: u32) -> Found {
+    fn lay<W: Width, A: Word>(&mut self, before: Found, all: &[Boundary<A>], nodes: u32) -> Found {
         match all {
             [] => before,
             // It is refused: nothing more is made.
             _ if self.lines.len() > LIMIT => before,
             [_, ..] if all.len() > W::MOST => {
-                let header = self.node::<W>(before, all, (all.len() as u64).max(FEWEST), nodes - 1);
+                let header = self.node::<W, A>(before, all, (all.len() as u64).max(FEWEST), nodes - 1);
                 Found::node(header as u32)
             }
-            _ => self.bucket::<W>(before, all),
+            _ => self.bucket::<W, A>(before, all),
         }
     }
 
-    fn bucket<W: Width>(&mut self, before: Found, all: &[Boundary<u64>]) -> Found {
+    fn bucket<W: Width, A: Word>(&mut self, before: Found, all: &[Boundary<A>]) -> Found {
         let size = (all.len() * W::WORDS + all.len() + 1).next_multiple_of(2);
         if self.room.is_multiple_of(WORDS) || self.room % WORDS + size > WORDS {
             self.room = self.add(1) * WORDS;
         }
         let bucket = Found::bucket(all.len() as u32, self.room as u32);
         let boundaries = all.iter().flat_map(|boundary| {
-            let [high, low] = [(boundary.at >> 32) as u32, boundary.at as u32];
+            let at: u64 = boundary.at.into();
+            let [high, low] = [(at >> 32) as u32, at as u32];
             [high, low].into_iter().skip(2 - W::WORDS)
         });
         let found = std::iter::once(before).chain(all.iter().map(|boundary| boundary.found));
@@ -115,8 +118,15 @@ impl Directory {
     }
 
     /// With at most so many slots, unless more are needed, for only so many nodes may be `below` this one: the line of its header.
-    fn node<W: Width>(&mut self, before: Found, all: &[Boundary<u64>], most: u64, below: u32) -> usize {
-        let (first, last) = (all.first().map_or(0, |first| first.at), all.last().map_or(0, |last| last.at));
+    fn node<W: Width, A: Word>(
+        &mut self,
+        before: Found,
+        all: &[Boundary<A>],
+        most: u64,
+        below: u32,
+    ) -> usize {
+        let first: u64 = all.first().map_or(0, |first| first.at.into());
+        let last: u64 = all.last().map_or(0, |last| last.at.into());
         let coarsest = (W::BITS * below).min(u64::BITS - 1);
         let low = |shift: u32| first >> shift << shift;
         let shift = (0..coarsest).find(|shift| (last - low(*shift)) >> shift < most).unwrap_or(coarsest);
@@ -128,17 +138,18 @@ impl Directory {
         let mut holds = before;
         for slot in 0..slots {
             let begin = low + ((slot as u64) << shift);
-            let here = rest.iter().take_while(|boundary| (boundary.at - low) >> shift == slot as u64).count();
+            let here =
+                rest.iter().take_while(|boundary| (boundary.at.into() - low) >> shift == slot as u64).count();
             let (inside, behind) = rest.split_at(here);
             // What begins with the slot takes no boundary.
             let inside = match inside {
-                [first, inside @ ..] if first.at == begin => {
+                [first, inside @ ..] if first.at.into() == begin => {
                     holds = first.found;
                     inside
                 }
                 inside => inside,
             };
-            let found = self.lay::<W>(holds, inside, below);
+            let found = self.lay::<W, A>(holds, inside, below);
             self.words()[at * WORDS + slot] = found.0;
             holds = inside.last().map_or(holds, |last| last.found);
             rest = behind;
