@@ -49,7 +49,7 @@ pub struct Refused {
     /// policy that names it.
     pub is_unreadable: bool,
     /// What of it could be read.
-    pub kept: Kept,
+    pub kept: Box<Kept>,
 }
 
 /// Reads and checks a policy: one file, or a directory whose `*.yaml` and `*.yml` files are merged in name order.
@@ -125,7 +125,7 @@ fn load_from(
     let is_unreadable = unreadable > 0 && unreadable == report.refusals();
     let (problems, warnings) = report.finish(path, &sources);
     if refused {
-        return Err(Refused { problems, warnings, sources, is_unreadable, kept });
+        return Err(Refused { problems, warnings, sources, is_unreadable, kept: Box::new(kept) });
     }
     (policy.digest, policy.sense) = digests.finish();
     policy.sources = sources;

@@ -64,7 +64,8 @@ fn listed_twice_in_a_file() {
 
 #[test]
 fn what_is_one_too_many_is_counted() {
-    let list: String = (0..1000).map(|i| format!("198.51.{}.{}\n", i / 250, i % 250)).collect();
+    let lines = (0..1000).map(|i| format!("198.51.{}.{}\n", i / 250, i % 250));
+    let list = lines.collect::<Vec<_>>().concat();
     let text = format!("{ZONES}{}", exception("destinations_file: l"));
     let warnings = Case::new(&text).with("l", list.clone() + &list).warnings();
     assert_eq!(warnings.len(), 4, "{warnings:?}");

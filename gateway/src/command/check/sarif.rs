@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Writes one log with one run.
 pub(super) fn write(shown: &[Shown], out: &mut impl Write) -> io::Result<()> {
-    let rules: Vec<Value> = Code::ALL.iter().map(rule).collect();
+    let rules = Code::ALL.map(rule).to_vec();
     let results: Vec<Value> = shown.iter().map(result).collect();
     let driver = json!({"name": "gate25", "version": env!("CARGO_PKG_VERSION"), "rules": rules});
     let run = json!({"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results});
@@ -22,7 +22,7 @@ pub(super) fn write(shown: &[Shown], out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn rule(code: &Code) -> Value {
+fn rule(code: Code) -> Value {
     json!({
         "id": code.label(),
         "shortDescription": {"text": code.description()},

@@ -54,7 +54,9 @@ impl Sweep {
             Some(IpNetwork::V6(_)) => self.ipv6.reserve(prefixes.len()),
             None => {}
         }
-        prefixes.iter().for_each(|prefix| self.member(*prefix, rule));
+        for prefix in prefixes {
+            self.member(*prefix, rule);
+        }
     }
 
     fn add(&mut self, prefix: IpNetwork, item: Item) {

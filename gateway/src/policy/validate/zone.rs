@@ -136,7 +136,7 @@ fn subscribers<'a>(
                         check.problem(&here, &prefix.to_string(), Why::new(cause, remedy));
                     }
                     None => {
-                        check.advise(Code::Duplicate, &here, &prefix.to_string(), "is listed twice", &remedy)
+                        check.advise(Code::Duplicate, &here, &prefix.to_string(), "is listed twice", &remedy);
                     }
                 }
             }

@@ -235,9 +235,9 @@ impl Strays {
             if group.len() == self.listed[rule] {
                 unusable.push(rule);
             } else {
-                group.iter().for_each(|(_, prefix)| {
-                    findings.add(rule, Side::Subscribers, Code::Unusable, *prefix, 0)
-                });
+                for (_, prefix) in group {
+                    findings.add(rule, Side::Subscribers, Code::Unusable, *prefix, 0);
+                }
             }
         }
         unusable
