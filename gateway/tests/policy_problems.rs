@@ -45,6 +45,31 @@ fn warnings_stand_apart_and_refuse_nothing() {
 }
 
 #[test]
+fn what_is_under_a_mistyped_key_is_read_as_if_it_were_right() {
+    let text = format!(
+        "{ZONE}exeptions:\n- id: a\n  destinatoins: [198.51.100.1/24]\n  destinatons: [x]\n  untl: 2004-07-28\n  \
+         zones: [wset]\n- id: a\n  destinations: any\n  permanent: true\n"
+    );
+    let (ok, _, err) = checked(&text);
+    assert!(!ok);
+    let problems: Vec<&str> = err.lines().filter(|line| !line.starts_with("warning: ")).collect();
+    assert_eq!(
+        problems,
+        [
+            "p:5:1: exeptions: exeptions: is not a known key (did you mean exceptions?)",
+            "p:7:3: exeptions[0].destinatoins: destinatoins: is not a known key (did you mean destinations?)",
+            "p:7:18: exeptions[0].destinatoins[0]: 198.51.100.1/24: has host bits set (did you mean 198.51.100.0/24?)",
+            "p:8:3: exeptions[0].destinatons: destinatons: is not a known key (did you mean destinations?)",
+            "p:9:3: exeptions[0].untl: untl: is not a known key (did you mean until?)",
+            "p:9:9: exeptions[0].untl: 2004-07-28: is a bare date (write the instant, with your offset: \
+             2004-07-28T00:00:00Z or 2004-07-28T00:00:00-07:00)",
+            "p:10:11: exeptions[0].zones[0]: wset: is not a zone of this policy (did you mean west?)",
+            "p:11:7: exeptions[1].id: a: is used twice (rename one; the other is exceptions[0] at p:6:7)",
+        ]
+    );
+}
+
+#[test]
 fn after_a_hundred_problems_the_rest_is_counted() {
     let prefixes = "10.0.0.1/8, ".repeat(1234);
     let (ok, out, err) =
