@@ -87,8 +87,11 @@ fn no_line_where_there_is_none() {
 fn tabs_and_wide_characters_keep_the_caret_in_place() {
     // Two columns each, none, and four for a tab.
     assert_eq!(
-        above(&mode("\u{6f22}\u{5b57}e\u{301}", "\t")),
-        "  3 | - {id: w\u{6f22}\u{5b57}e\u{301}, mode: on    , subscribers: [203.0.113.0/24]}\n    |                      ^^"
+        above(&mode("\u{6f22}\u{5b57}e\u{301}\t", "")),
+        "  3 | - {id: w\u{6f22}\u{5b57}e\u{301}    , mode: on, subscribers: [203.0.113.0/24]}\n    | "
+            .to_owned()
+            + &" ".repeat(25)
+            + "^^"
     );
     // The value itself is wide.
     assert_eq!(
