@@ -44,16 +44,24 @@ last good one stays. SIGTERM ends the controller and leaves enforcement in place
     #[command(after_help = "Examples:
   gate25 check /etc/gate25/policies
   gate25 check --offline policies/example.yaml
+  gate25 check --offline --at 2030-07-01T00:00:00Z policies
+  gate25 check --offline --format sarif policies > gate25.sarif
 
+Each problem is a line of standard error, FILE:LINE:COL: where: value: cause (remedy), below the line of the file
+that it is about. A policy that is valid may draw warnings: exceptions that have ended, end within 14 days or want
+a review, entries that are listed twice or do nothing, prefixes that are hardly meant.
 Names are resolved, for 5 seconds at most; one that does not resolve is a warning.
-Exit status: 0 valid (warnings may be shown), 1 not valid.")]
+Exit status, in every format: 0 valid (warnings may be shown), 1 not valid.")]
     Check {
         /// A policy file, or a directory of *.yaml and *.yml files
         policy: PathBuf,
         /// Ask no name server: names are not resolved
         #[arg(long)]
         offline: bool,
-        /// How to print problems
+        /// The instant by which dates are judged, in RFC 3339 with an offset [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// What to write to standard output
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
@@ -205,8 +213,12 @@ Needs root: the packets run through the kernel.")]
 /// How `check` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A line a problem.
+    /// One line that sums up
     Text,
+    /// Workflow commands, which GitHub shows beside the lines of a change
+    Github,
+    /// SARIF 2.1.0, and nothing else, for code scanning services and editors
+    Sarif,
 }
 
 /// Which way.

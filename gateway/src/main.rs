@@ -52,9 +52,11 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             run::run(arguments.node.config()?, arguments.log_packets)?;
         }
         Command::Detach(arguments) => detach::detach(&arguments.pin()?, &mut out)?,
-        Command::Check { policy, offline, .. } => {
+        Command::Check { policy, offline, at, format } => {
             let _progress = Progress::shown();
-            if !check::check(&policy, offline, &mut out, &mut io::stderr())? {
+            let options = check::Options { policy: &policy, offline, at, format };
+            if !check::check(options, &mut out, &mut io::stderr())? {
+                out.flush()?;
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use files::{Loaded, Refused, load, load_kept, load_seeing};
+pub use files::{Loaded, Refused, load, load_advised, load_kept, load_seeing};
 pub use gate25_common::verdict::{Action, Mode, ReturnPath};
 pub use kept::Kept;
 pub use names::Names;

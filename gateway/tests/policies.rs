@@ -2,7 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
-use gate25::command::check::check;
+use gate25::cli::Format;
+use gate25::command::check::{Options, check};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,11 +23,16 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// What `check` gives: whether the policy is valid, stdout, stderr.
+/// What `check` gives in February of 2004: whether the policy is valid, stdout, messages.
 fn checked(policy: &Path) -> (bool, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let ok = check(policy, true, &mut out, &mut err).expect("memory takes everything");
-    (ok, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
+    let at = "2004-02-01T00:00:00Z".parse().ok();
+    let options = Options { policy, offline: true, at, format: Format::Text };
+    let ok = check(options, &mut out, &mut err).expect("memory takes everything");
+    let err = String::from_utf8(err).expect("text");
+    // What is indented are lines of the policy.
+    let messages: String = err.split_inclusive('\n').filter(|line| !line.starts_with(' ')).collect();
+    (ok, String::from_utf8(out).expect("text"), messages)
 }
 
 /// But for the one about `action: relay`, where a policy has that.

@@ -2,7 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
-use gate25::command::check::check;
+use gate25::cli::Format;
+use gate25::command::check::{Options, check};
 use gate25::command::explain::{Path, explain};
 use gate25::policy::problem::{Fault, Position, Problem, Severity, Why};
 use gate25::policy::{Action, Kind, Mode, Scope, load};
@@ -10,22 +11,25 @@ use gate25_common::verdict::Direction;
 
 const ZONE: &str = "version: 1\nzones:\n  - id: west\n    subscribers: [\"203.0.113.0/24\"]\n";
 
-/// Exit, stdout and stderr of `check`, the file called `p`.
+/// Exit, stdout and messages of `check`, the file called `p`.
 fn checked(text: &str) -> (bool, String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("p");
     std::fs::write(&path, text).expect("the file");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let ok = check(&path, true, &mut out, &mut err).expect("memory");
+    let at = "2004-02-01T00:00:00Z".parse().ok();
+    let options = Options { policy: &path, offline: true, at, format: Format::Text };
+    let ok = check(options, &mut out, &mut err).expect("memory");
     let shown = |octets| String::from_utf8(octets).expect("text").replace(&path.display().to_string(), "p");
-    (ok, shown(out), shown(err))
+    let messages = shown(err).split_inclusive('\n').filter(|line| !line.starts_with(' ')).collect();
+    (ok, shown(out), messages)
 }
 
 #[test]
 fn warnings_stand_apart_and_refuse_nothing() {
     let text = format!(
         "{ZONE}    subscriber_prefix_v6: 56\n  - id: east\n    subscribers: [192.0.2.0/24, 192.0.2.0/24]\n\
-         exceptions:\n  - id: campus\n    destinations: any\n    permanent: true\n    reason: \" \"\n\
+         exceptions:\n  - id: campus\n    destinations: any\n    permanent: true\n    review_by: 2005-01-01T00:00:00Z\n    reason: \" \"\n\
          blocks:\n  - id: lab\n    subscribers: [203.0.113.9]\nsuspects: {{attempts: 30, remotes: 10, within: 10m}}\n"
     );
     let (ok, out, err) = checked(&text);
@@ -35,8 +39,33 @@ fn warnings_stand_apart_and_refuse_nothing() {
         err,
         "warning: p:7:33: zones[1].subscribers[1]: 192.0.2.0/24: is listed twice (keep one; the other is at p:7:19)\n\
          warning: p:9:5: exceptions[0].owner: (missing): should be there for whoever reviews this (add owner: ...)\n\
-         warning: p:12:13: exceptions[0].reason: (missing): should be there for whoever reviews this (add reason: ...)\n\
-         warning: p:14:5: blocks[0].reason: (missing): should be there for whoever reviews this (add reason: ...)\n"
+         warning: p:13:13: exceptions[0].reason: (missing): should be there for whoever reviews this (add reason: ...)\n\
+         warning: p:15:5: blocks[0].reason: (missing): should be there for whoever reviews this (add reason: ...)\n"
+    );
+}
+
+#[test]
+fn what_is_under_a_mistyped_key_is_read_as_if_it_were_right() {
+    let text = format!(
+        "{ZONE}exeptions:\n- id: a\n  destinatoins: [198.51.100.1/24]\n  destinatons: [x]\n  untl: 2004-07-28\n  \
+         zones: [wset]\n- id: a\n  destinations: any\n  permanent: true\n"
+    );
+    let (ok, _, err) = checked(&text);
+    assert!(!ok);
+    let problems: Vec<&str> = err.lines().filter(|line| !line.starts_with("warning: ")).collect();
+    assert_eq!(
+        problems,
+        [
+            "p:5:1: exeptions: exeptions: is not a known key (did you mean exceptions?)",
+            "p:7:3: exeptions[0].destinatoins: destinatoins: is not a known key (did you mean destinations?)",
+            "p:7:18: exeptions[0].destinatoins[0]: 198.51.100.1/24: has host bits set (did you mean 198.51.100.0/24?)",
+            "p:8:3: exeptions[0].destinatons: destinatons: is not a known key (did you mean destinations?)",
+            "p:9:3: exeptions[0].untl: untl: is not a known key (did you mean until?)",
+            "p:9:9: exeptions[0].untl: 2004-07-28: is a bare date (write the instant, with your offset: \
+             2004-07-28T00:00:00Z or 2004-07-28T00:00:00-07:00)",
+            "p:10:11: exeptions[0].zones[0]: wset: is not a zone of this policy (did you mean west?)",
+            "p:11:7: exeptions[1].id: a: is used twice (rename one; the other is exceptions[0] at p:6:7)",
+        ]
     );
 }
 
@@ -83,7 +112,7 @@ fn names_that_are_too_many_or_twice_or_kept_for_nothing() {
     let rules = |relay, mx| {
         format!(
             "{ZONE}relays:\n- {{id: out, names: [{}]}}\nexceptions:\n\
-             - {{id: e, permanent: true, owner: o, reason: r, mx: [{}]}}\n",
+             - {{id: e, permanent: true, review_by: 2005-01-01T00:00:00Z, owner: o, reason: r, mx: [{}]}}\n",
             names(relay),
             names(mx)
         )

@@ -2,7 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
-use gate25::command::check::check;
+use gate25::cli::Format;
+use gate25::command::check::{Options, check};
 use gate25::policy::{Action, Endpoints, Notice, Policy, ReturnPath, load};
 use std::path::Path;
 
@@ -23,14 +24,15 @@ fn loaded(text: &str) -> Policy {
     with_file(text, |path| load(path).expect("a valid policy")).policy
 }
 
-/// What `check` writes to stderr of a valid policy.
+/// The messages of `check` about a valid policy.
 fn warnings(text: &str) -> String {
     with_file(text, |path| {
         let mut err = Vec::new();
-        let ok = check(path, true, &mut Vec::new(), &mut err).expect("memory");
+        let options = Options { policy: path, offline: true, at: None, format: Format::Text };
+        let ok = check(options, &mut Vec::new(), &mut err).expect("memory");
         let err = String::from_utf8(err).expect("text").replace(&path.display().to_string(), "p");
         assert!(ok, "{err}");
-        err
+        err.split_inclusive('\n').filter(|line| !line.starts_with(' ')).collect()
     })
 }
 

@@ -6,9 +6,9 @@
 //! destination class); see [`gate25_common::decide`] for how the two or three cells of a packet combine.
 
 mod cells;
-mod classes;
+pub(super) mod classes;
 mod rules;
-mod sweep;
+pub(super) mod sweep;
 
 use super::{Action, Endpoints, Mode, Policy, ReturnPath, Zone};
 use crate::tables::Tables;
@@ -140,7 +140,7 @@ pub fn compile(
         rule.subscribers.into_iter().flatten().for_each(|prefix| sweep.member(*prefix, index));
     }
     let mut known = FxHashMap::default();
-    sweep.run(|Held { prefix, zone, members, set }| {
+    sweep.run(|Held { prefix, zone, members, set, .. }| {
         let Some(zone) = zone else { return };
         let class = *known.entry((zone, set, prefix.is_ipv6())).or_insert_with(|| {
             let members = members.iter().filter(|member| rules[member.rule].zones.has(&zone));

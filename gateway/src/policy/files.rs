@@ -1,16 +1,17 @@
 //! The files of a policy: which there are, what is in them, and the lists they name.
 
 mod digest;
-mod list;
+pub(super) mod list;
 #[cfg(test)]
 mod random;
 
 use super::kept::{Kept, place};
-use super::problem::{Fault, Position, Problem, Report, Why};
+use super::problem::{Code, Fault, Position, Problem, Report, Why};
 use super::validate::{self, Source};
 use super::{Policy, yaml};
 use digest::Digests;
 use ipnetwork::IpNetwork;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -47,6 +48,8 @@ pub struct Refused {
     /// Nothing is known to be wrong with the policy: it cannot be read. A list that is not there is a mistake of the
     /// policy that names it.
     pub is_unreadable: bool,
+    /// What of it could be read.
+    pub kept: Box<Kept>,
 }
 
 /// Reads and checks a policy: one file, or a directory whose `*.yaml` and `*.yml` files are merged in name order.
@@ -54,17 +57,27 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
     load_seeing(path, &mut |_| {})
 }
 
-/// The same; `see` is called with each file and folder right before anything of it is read.
+/// The same, with advice on a valid policy, as it is at that instant: what in it is of no use, or soon will be.
+pub fn load_advised(path: &Path, at: Timestamp) -> Result<Loaded, Refused> {
+    load_from(path, None, &mut |_| {}, Some(at))
+}
+
+/// The same as [`load`]; `see` is called with each file and folder right before anything of it is read.
 pub fn load_seeing(path: &Path, see: &mut dyn FnMut(&Path)) -> Result<Loaded, Refused> {
-    load_from(path, None, see)
+    load_from(path, None, see, None)
 }
 
 /// Checks a policy whose files were kept, as if they were in their places.
 pub fn load_kept(kept: &Kept) -> Result<Loaded, Refused> {
-    load_from(&kept.policy, Some(kept), &mut |_| {})
+    load_from(&kept.policy, Some(kept), &mut |_| {}, None)
 }
 
-fn load_from(path: &Path, kept: Option<&Kept>, see: &mut dyn FnMut(&Path)) -> Result<Loaded, Refused> {
+fn load_from(
+    path: &Path,
+    kept: Option<&Kept>,
+    see: &mut dyn FnMut(&Path),
+    advised: Option<Timestamp>,
+) -> Result<Loaded, Refused> {
     let mut report = Report::default();
     let mut inputs = Inputs {
         kept,
@@ -81,32 +94,42 @@ fn load_from(path: &Path, kept: Option<&Kept>, see: &mut dyn FnMut(&Path)) -> Re
     let mut complete = true;
     for file in list(path, &mut inputs, &mut report) {
         inputs.add(&file);
-        let read = inputs.slurp(&file).map_err(|unread| {
-            inputs.unreadable += usize::from(unread.error.is_some());
-            unread.fault
-        });
-        let read = read.and_then(|text| Ok((yaml::parse(&text)?, text)));
-        match read {
-            Ok((root, text)) => files.push(Source::read(file, text, root, &mut report)),
-            Err(fault) => {
-                complete = false;
-                report.refuse(&file, fault);
+        let fault = match inputs.slurp(&file) {
+            Ok(octets) => match yaml::parse(&octets) {
+                Ok(root) => {
+                    files.push(Source::read(file, octets, root, &mut report));
+                    continue;
+                }
+                Err(fault) => {
+                    inputs.files.insert(place(&file), octets);
+                    fault
+                }
+            },
+            Err(unread) => {
+                inputs.unreadable += usize::from(unread.error.is_some());
+                unread.fault
             }
-        }
+        };
+        complete = false;
+        report.refuse(&file, fault);
     }
     complete &= !report.is_refused() || !files.is_empty();
     let mut policy = validate::validate(&files, complete, &mut inputs, &mut report);
-    let Inputs { sources, digests, files: lists, unreadable, .. } = inputs;
     let refused = report.is_refused();
+    if let (Some(at), false) = (advised, refused) {
+        validate::advise(&files, &policy, &inputs, at, &mut report);
+    }
+    let Inputs { sources, digests, files: lists, unreadable, .. } = inputs;
+    let files = files.into_iter().map(|source| (place(&source.path), source.octets)).chain(lists).collect();
+    let kept = Kept { policy: place(path), files };
     let is_unreadable = unreadable > 0 && unreadable == report.refusals();
     let (problems, warnings) = report.finish(path, &sources);
     if refused {
-        return Err(Refused { problems, warnings, sources, is_unreadable });
+        return Err(Refused { problems, warnings, sources, is_unreadable, kept: Box::new(kept) });
     }
     (policy.digest, policy.sense) = digests.finish();
     policy.sources = sources;
-    let files = files.into_iter().map(|source| (place(&source.path), source.octets)).chain(lists).collect();
-    Ok(Loaded { policy, warnings, kept: Kept { policy: place(path), files } })
+    Ok(Loaded { policy, warnings, kept })
 }
 
 /// Whether a file of a policy directory belongs to the policy, by its name.
@@ -188,6 +211,11 @@ impl Inputs<'_> {
         }
     }
 
+    /// The octets of a list that was read.
+    pub(super) fn octets(&self, file: &Path) -> &[u8] {
+        self.files.get(&place(file)).map_or(&[], Vec::as_slice)
+    }
+
     /// Adds a file's octets to the digests.
     pub(super) fn digest(&mut self, octets: &[u8]) {
         self.digests.add(octets);
@@ -263,6 +291,7 @@ fn slurp(path: &Path) -> Result<Vec<u8>, Box<Unread>> {
 }
 
 fn whole_file(path: &Path, why: Why) -> Fault {
+    let why = why.coded(Code::File);
     Fault { at: Position::START, place: "file".into(), value: path.display().to_string(), why }
 }
 

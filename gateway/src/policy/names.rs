@@ -1,7 +1,7 @@
 //! Names in a policy: hosts, and domains whose mail exchangers are meant. The policy says which; [`crate::names`] finds out
 //! what addresses they have, which then are among the destinations of their rule.
 
-use super::problem::{Fault, Position, Problem, Severity, Why};
+use super::problem::{Code, Fault, Position, Problem, Severity, Why};
 use super::{Policy, Scope};
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeSet, HashMap};
@@ -73,6 +73,7 @@ impl Named {
     /// A warning about it.
     #[must_use]
     pub fn warning(&self, why: Why) -> Problem {
+        let why = why.coded(Code::Unresolved);
         let fault = Fault { at: self.at, place: self.place.clone(), value: self.name.text.clone(), why };
         Problem::new(Severity::Warning, Path::new(&self.file), fault)
     }

@@ -1,5 +1,8 @@
 //! What is wrong, where, and what to do about it: one line each, for people and for scripts.
 
+mod code;
+
+pub use code::Code;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -50,12 +53,20 @@ pub struct Why {
     pub cause: String,
     /// What to do: `did you mean 10.0.0.0/24?`.
     pub remedy: String,
+    /// What kind of problem it is.
+    pub code: Code,
 }
 
 impl Why {
-    /// A cause and its remedy.
+    /// A cause and its remedy, for a value that cannot be what it is.
     pub fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { cause: cause.into(), remedy: remedy.into() }
+        Self { cause: cause.into(), remedy: remedy.into(), code: Code::Value }
+    }
+
+    /// The same of another kind.
+    #[must_use]
+    pub fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -91,6 +102,8 @@ pub struct Problem {
     pub cause: String,
     /// What to do about it.
     pub remedy: String,
+    /// What kind of problem it is, for other programs.
+    pub code: Code,
 }
 
 impl Problem {
@@ -98,17 +111,24 @@ impl Problem {
     #[must_use]
     pub fn new(severity: Severity, file: &Path, fault: Fault) -> Self {
         let Fault { at, place, value, why } = fault;
-        let (file, cause, remedy) = (file.to_owned(), why.cause, why.remedy);
-        Self { severity, file, line: at.line, column: at.column, place, value, cause, remedy }
+        let Why { cause, remedy, code } = why;
+        let (file, Position { line, column }) = (file.to_owned(), at);
+        Self { severity, file, line, column, place, value, cause, remedy, code }
+    }
+
+    /// The line without where it is: `where: value: cause (remedy)`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let value = if self.value.is_empty() { "\"\"".to_owned() } else { one_line(&shorten(&self.value)) };
+        let (place, cause, remedy) = (one_line(&self.place), one_line(&self.cause), one_line(&self.remedy));
+        format!("{place}: {value}: {cause} ({remedy})")
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = one_line(&self.file.to_string_lossy());
-        let value = if self.value.is_empty() { "\"\"".to_owned() } else { one_line(&shorten(&self.value)) };
-        let (place, cause, remedy) = (one_line(&self.place), one_line(&self.cause), one_line(&self.remedy));
-        write!(f, "{file}:{}:{}: {place}: {value}: {cause} ({remedy})", self.line, self.column)
+        write!(f, "{file}:{}:{}: {}", self.line, self.column, self.message())
     }
 }
 
@@ -132,7 +152,8 @@ pub fn hides(c: char) -> bool {
 }
 
 /// The text with everything escaped that breaks a line or changes how a terminal shows it.
-fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if hides(c) { line.extend(c.escape_default()) } else { line.push(c) }
@@ -164,6 +185,13 @@ impl Report {
         self.add(Problem::new(Severity::Error, file, fault));
     }
 
+    /// Whether there is no room for another warning; then so many are counted.
+    pub fn only_counts(&mut self, warnings: usize) -> bool {
+        let is_full = self.warnings.len() >= MAX_LISTED;
+        self.more_warnings += if is_full { warnings } else { 0 };
+        is_full
+    }
+
     /// Whether anything was found for which the policy is refused.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -186,7 +214,8 @@ impl Report {
             });
             if more > 0 {
                 let value = format!("{} more {noun}", grouped(more));
-                let why = Why::new("are not shown", "correct those above, then check again");
+                let why =
+                    Why::new("are not shown", "correct those above, then check again").coded(Code::Unshown);
                 let fault = Fault { at: Position::START, place: "policy".into(), value, why };
                 list.push(Problem::new(severity, policy, fault));
             }

@@ -3,6 +3,7 @@
 //! Each step takes what was written, notes what is wrong, and goes on with something harmless: a policy with a problem
 //! is never used, so only the notes matter then.
 
+mod advice;
 mod duration;
 mod endpoint;
 mod fields;
@@ -17,8 +18,10 @@ mod zone;
 use super::Policy;
 use super::document::Document;
 use super::files::Inputs;
-use super::problem::{Fault, Problem, Report, Severity, Why, grouped};
+use super::problem::{Code, Fault, Problem, Report, Severity, Why, grouped};
 use super::yaml::{Node, reader};
+pub(super) use advice::advise;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -34,29 +37,49 @@ pub(super) struct Source {
     pub(super) octets: Vec<u8>,
     root: Node,
     document: Document,
-    refused: reader::Places,
+    places: reader::Places,
 }
 
 impl Source {
     /// Reads the document out of the tree; faults of type go into the report.
     pub(super) fn read(path: PathBuf, octets: Vec<u8>, root: Node, report: &mut Report) -> Self {
-        let (document, refused) = reader::read(&root, &path, report);
-        Self { path, octets, root, document, refused }
+        let (document, places) = reader::read(&root, &path, report);
+        Self { path, octets, root, document, places }
     }
 
     /// Whether the value at `place`, or one around it, has been refused before.
     fn is_refused(&self, place: &str) -> bool {
-        let ends = place.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(end, _)| end);
-        !self.refused.is_empty()
-            && (ends.map(|end| &place[..end]).any(|around| self.refused.contains(around))
-                || self.refused.contains(place))
+        let place = self.written(place);
+        !self.places.refused.is_empty() && ends(&place).any(|end| self.places.refused.contains(&place[..end]))
+    }
+
+    /// The place as it is written, with keys mistyped.
+    fn written<'p>(&self, place: &'p str) -> Cow<'p, str> {
+        if self.places.mistyped.is_empty() {
+            return place.into();
+        }
+        let (mut written, mut last) = (String::new(), 0);
+        for end in ends(place) {
+            written.push_str(&place[last..end]);
+            last = end;
+            if let Some(mistyped) = self.places.mistyped.get(&written) {
+                written.clone_from(mistyped);
+            }
+        }
+        written.into()
     }
 
     /// `FILE:LINE:COL` of a place.
     fn whereabouts(&self, place: &str) -> String {
-        let at = self.root.locate(place);
+        let at = self.root.locate(&self.written(place));
         format!("{}:{}:{}", self.path.display(), at.line, at.column)
     }
+}
+
+/// Where the values around a place, and at last it, end in its text.
+fn ends(place: &str) -> impl Iterator<Item = usize> {
+    let inner = place.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(end, _)| end);
+    inner.chain([place.len()])
 }
 
 /// A source under judgement.
@@ -68,8 +91,9 @@ struct Check<'a, 'r> {
 impl Check<'_, '_> {
     fn note(&mut self, severity: Severity, place: &str, value: &str, why: Why) {
         if !self.source.is_refused(place) {
-            let at = self.source.root.locate(place);
-            let fault = Fault { at, place: place.to_owned(), value: value.to_owned(), why };
+            let place = self.source.written(place).into_owned();
+            let at = self.source.root.locate(&place);
+            let fault = Fault { at, place, value: value.to_owned(), why };
             self.report.add(Problem::new(severity, &self.source.path, fault));
         }
     }
@@ -79,11 +103,11 @@ impl Check<'_, '_> {
     }
 
     fn missing(&mut self, place: &str, remedy: &str) {
-        self.problem(place, "(missing)", Why::new("is required", remedy));
+        self.problem(place, "(missing)", Why::new("is required", remedy).coded(Code::MissingKey));
     }
 
-    fn advise(&mut self, place: &str, value: &str, cause: &str, remedy: &str) {
-        self.note(Severity::Warning, place, value, Why::new(cause, remedy));
+    fn advise(&mut self, code: Code, place: &str, value: &str, cause: &str, remedy: &str) {
+        self.note(Severity::Warning, place, value, Why::new(cause, remedy).coded(code));
     }
 }
 

@@ -10,7 +10,7 @@
 mod input;
 pub mod reader;
 
-use super::problem::{Fault, Position, Why};
+use super::problem::{Code, Fault, Position, Why};
 use crate::progress::{Step, note};
 use input::{Bounded, MAX_AHEAD, printable};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -100,7 +100,7 @@ pub fn parse(octets: &[u8]) -> Result<Node, Fault> {
 
 /// A fault of the text itself.
 fn fault(at: Position, value: impl Into<String>, cause: &str, remedy: &str) -> Fault {
-    Fault { at, place: "yaml".into(), value: value.into(), why: Why::new(cause, remedy) }
+    Fault { at, place: "yaml".into(), value: value.into(), why: Why::new(cause, remedy).coded(Code::Syntax) }
 }
 
 fn position(span: &Span) -> Position {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 /// A rule that lists a prefix which has the address, with that prefix's length (the longest, where it lists several).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Member {
+pub(in crate::policy) struct Member {
     /// Index of the rule.
-    pub(super) rule: usize,
+    pub(in crate::policy) rule: usize,
     /// Length of its prefix.
-    pub(super) length: u8,
+    pub(in crate::policy) length: u8,
 }
 
 /// A scope, and the rules that list addresses there.

@@ -12,7 +12,7 @@ const NOTED: usize = 1 << 14;
 
 /// Prefixes to be swept; each inherits from those that contain it.
 #[derive(Default)]
-pub(super) struct Sweep {
+pub(in crate::policy) struct Sweep {
     ipv4: Vec<(Ipv4, Item)>,
     ipv6: Vec<(Ipv6, Item)>,
 }
@@ -24,25 +24,39 @@ enum Item {
 }
 
 /// What holds for a prefix.
-pub(super) struct Held<'a> {
-    pub(super) prefix: IpNetwork,
+pub(in crate::policy) struct Held<'a> {
+    pub(in crate::policy) prefix: IpNetwork,
     /// That of the most specific zone prefix.
-    pub(super) zone: Option<usize>,
+    pub(in crate::policy) zone: Option<usize>,
     /// The rules that list it or a wider one, in order.
-    pub(super) members: &'a [Member],
+    pub(in crate::policy) members: &'a [Member],
     /// The same members have the same number.
-    pub(super) set: usize,
+    pub(in crate::policy) set: usize,
+    /// The rules that list it itself, each as often as it does, in no order.
+    pub(in crate::policy) own: &'a [Member],
 }
 
 impl Sweep {
     /// A prefix of a zone.
-    pub(super) fn zone(&mut self, prefix: IpNetwork, zone: usize) {
+    pub(in crate::policy) fn zone(&mut self, prefix: IpNetwork, zone: usize) {
         self.add(prefix, Item::Zone(zone as u32));
     }
 
     /// A prefix that a rule lists.
-    pub(super) fn member(&mut self, prefix: IpNetwork, rule: usize) {
+    pub(in crate::policy) fn member(&mut self, prefix: IpNetwork, rule: usize) {
         self.add(prefix, Item::Rule(rule as u32));
+    }
+
+    /// Prefixes that a rule lists, mostly of one family: room for them is made at once.
+    pub(in crate::policy) fn members(&mut self, prefixes: &[IpNetwork], rule: usize) {
+        match prefixes.first() {
+            Some(IpNetwork::V4(_)) => self.ipv4.reserve(prefixes.len()),
+            Some(IpNetwork::V6(_)) => self.ipv6.reserve(prefixes.len()),
+            None => {}
+        }
+        for prefix in prefixes {
+            self.member(*prefix, rule);
+        }
     }
 
     fn add(&mut self, prefix: IpNetwork, item: Item) {
@@ -56,7 +70,7 @@ impl Sweep {
     }
 
     /// Calls `each` once for every distinct prefix: IPv4 first, in the order of addresses, wider ones first.
-    pub(super) fn run(self, mut each: impl FnMut(Held<'_>)) -> Result<(), TooLarge> {
+    pub(in crate::policy) fn run(self, mut each: impl FnMut(Held<'_>)) -> Result<(), TooLarge> {
         let (mut sets, mut needed) = (Sets::default(), 0);
         run(self.ipv4, &mut sets, &mut needed, &mut each)?;
         run(self.ipv6, &mut sets, &mut needed, &mut each)
@@ -99,7 +113,7 @@ fn run<P: Prefix>(
             return Err(TooLarge { what, needed: *needed, limit: MAX_MEMBERS });
         }
         let zone = here.zone.map(|zone| zone as usize);
-        each(Held { prefix: prefix.into(), zone, members, set: here.set });
+        each(Held { prefix: prefix.into(), zone, members, set: here.set, own: &more });
         open.push(here);
     }
     Ok(())

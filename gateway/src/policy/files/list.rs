@@ -1,9 +1,10 @@
 //! A list file: one prefix a line; `#` begins a comment.
 
-use crate::policy::problem::{Fault, Position, Report};
+use crate::policy::problem::{Code, Fault, Position, Report};
 use crate::policy::validate::prefix::{self, plain};
 use crate::progress::{Step, note};
 use ipnetwork::IpNetwork;
+use rustc_hash::FxHashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,6 +45,36 @@ pub(super) fn prefixes(
     sound.then(|| list.into())
 }
 
+/// Where the wanted prefixes stand in a list that has nothing wrong with it, each as often as it is there; and as they
+/// are written.
+pub(in crate::policy) fn places(
+    octets: &[u8],
+    wanted: &FxHashSet<IpNetwork>,
+) -> Vec<(IpNetwork, Position, String)> {
+    let mut rest = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
+    let (mut places, mut line) = (Vec::new(), 0);
+    while !rest.is_empty() {
+        line += 1;
+        let end = || rest.iter().position(|octet| *octet == b'\n').map_or(rest.len(), |end| end + 1);
+        let (prefix, length) = match plain::line(rest) {
+            Some((prefix, length)) => (Some(prefix), length),
+            None => (explained(&rest[..end()], line).ok().flatten(), end()),
+        };
+        if let Some(prefix) = prefix.filter(|prefix| wanted.contains(prefix)) {
+            let text = String::from_utf8_lossy(&rest[..length]);
+            let written = text.split('#').next().unwrap_or_default();
+            places.push((prefix, Position { line, column: column(written) }, written.trim().to_owned()));
+        }
+        rest = &rest[length..];
+    }
+    places
+}
+
+/// Where what is written begins.
+fn column(written: &str) -> usize {
+    written.chars().take_while(|c| c.is_whitespace()).count() + 1
+}
+
 /// The prefix of any line, if there is one, or what is wrong with it.
 fn explained(octets: &[u8], line: usize) -> Result<Option<IpNetwork>, Fault> {
     let text = String::from_utf8_lossy(octets);
@@ -53,9 +84,8 @@ fn explained(octets: &[u8], line: usize) -> Result<Option<IpNetwork>, Fault> {
         return Ok(None);
     }
     prefix::parse(value).map(Some).map_err(|why| {
-        let column = written.chars().take_while(|c| c.is_whitespace()).count() + 1;
-        let at = Position { line, column };
-        Fault { at, place: format!("line {line}"), value: value.to_owned(), why }
+        let at = Position { line, column: column(written) };
+        Fault { at, place: format!("line {line}"), value: value.to_owned(), why: why.coded(Code::BadPrefix) }
     })
 }
 

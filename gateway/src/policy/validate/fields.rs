@@ -4,7 +4,7 @@ use super::{Check, Ids, Zones, instant, prefix};
 use crate::policy::Scope;
 use crate::policy::document::Texts;
 use crate::policy::files::Inputs;
-use crate::policy::problem::{Why, hides, nearest};
+use crate::policy::problem::{Code, Why, hides, nearest};
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::path::Path;
@@ -40,6 +40,7 @@ pub(super) fn id<'a>(
             "is used twice",
             format!("rename one; the other is {} at {there}", other.trim_end_matches(".id")),
         )
+        .coded(Code::DuplicateId)
     } else {
         ids.insert(id, (check.source, place));
         return id.to_owned();
@@ -62,14 +63,15 @@ pub(super) fn word<T: Copy>(
     let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
     let remedy = nearest(written, words.iter().copied())
         .map_or_else(|| format!("write {}", words.join(" or ")), |word| format!("did you mean {word}?"));
-    check.problem(place, written, Why::new("is not a known word here", remedy));
+    check.problem(place, written, Why::new("is not a known word here", remedy).coded(Code::UnknownWord));
     None
 }
 
 /// An instant.
 pub(super) fn instant(check: &mut Check, place: &str, written: Option<&str>) -> Option<Timestamp> {
     let written = written?;
-    instant::parse(written).map_err(|why| check.problem(place, written, why)).ok()
+    let refuse = |why: Why| check.problem(place, written, why.coded(Code::BadInstant));
+    instant::parse(written).map_err(refuse).ok()
 }
 
 /// `from` and `until`, in that order.
@@ -114,7 +116,7 @@ pub(super) fn prefixes(
                 _ if role.any => "write any, or prefixes in brackets: [\"198.51.100.0/24\"]".into(),
                 _ => "write prefixes in brackets: [\"198.51.100.0/24\"]".into(),
             };
-            check.problem(place, word, Why::new("is not a list", remedy));
+            check.problem(place, word, Why::new("is not a list", remedy).coded(Code::WrongType));
             Some(Vec::new())
         }
         Texts::List(list) => {
@@ -125,7 +127,7 @@ pub(super) fn prefixes(
             for (index, text) in list.iter().enumerate() {
                 match prefix::parse(text) {
                     Ok(prefix) => prefixes.push((index, prefix)),
-                    Err(why) => check.problem(&format!("{place}[{index}]"), text, why),
+                    Err(why) => check.problem(&format!("{place}[{index}]"), text, why.coded(Code::BadPrefix)),
                 }
             }
             Some(prefixes)
@@ -197,7 +199,7 @@ pub(super) fn zone_scope(
         None => Scope::Every,
         Some(Texts::Word(word)) => {
             let remedy = format!("put it in brackets: [{word}]; for every zone leave the key out");
-            check.problem(&place, word, Why::new("is not a list", remedy));
+            check.problem(&place, word, Why::new("is not a list", remedy).coded(Code::WrongType));
             Scope::Every
         }
         Some(Texts::List(list)) => {
@@ -234,5 +236,5 @@ fn unknown_zone(name: &str, zones: &Zones) -> Why {
         },
         |meant| format!("did you mean {meant}?"),
     );
-    Why::new("is not a zone of this policy", remedy)
+    Why::new("is not a zone of this policy", remedy).coded(Code::UnknownZone)
 }

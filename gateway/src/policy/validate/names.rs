@@ -3,7 +3,7 @@
 use super::{Check, at_most, duration, prefix};
 use crate::policy::document::{self, Texts};
 use crate::policy::names::{Key, MAX_NAMES, Name, Named, Names};
-use crate::policy::problem::Why;
+use crate::policy::problem::{Code, Why};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -65,7 +65,8 @@ fn names(check: &mut Check, place: &str, written: &Written<'_>, before: &mut usi
         match texts {
             None => {}
             Some(Texts::Word(word)) => {
-                let why = Why::new("is not a list", format!("put it in brackets: [{word}]"));
+                let why =
+                    Why::new("is not a list", format!("put it in brackets: [{word}]")).coded(Code::WrongType);
                 check.problem(&place, word, why);
             }
             Some(Texts::List(list)) => {
@@ -83,7 +84,7 @@ fn names(check: &mut Check, place: &str, written: &Written<'_>, before: &mut usi
             Err(why) => check.problem(&place, text, why),
         }
         if (written.names, written.mx) == (None, None) {
-            check.advise(&place, text, "has no effect without names", "leave it out");
+            check.advise(Code::NoEffect, &place, text, "has no effect without names", "leave it out");
         }
     }
     names
@@ -110,7 +111,7 @@ fn listed(
         };
         if let Some(other) = seen.get(&text) {
             let remedy = format!("keep one; the other is at {}", check.source.whereabouts(other));
-            check.advise(&place, written, "is listed twice", &remedy);
+            check.advise(Code::Duplicate, &place, written, "is listed twice", &remedy);
             continue;
         }
         at_most(check, MAX_NAMES, *before, &place, "names", "write prefixes for those that seldom change");

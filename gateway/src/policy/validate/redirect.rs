@@ -2,7 +2,7 @@
 
 use super::{Check, Source, endpoint};
 use crate::policy::document::{self, Texts};
-use crate::policy::problem::{Report, Why};
+use crate::policy::problem::{Code, Report, Why};
 use crate::policy::{Action, Endpoints, Notice, Policy, Relay, Zone};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ pub(super) fn notice(
 fn used_by(check: &mut Check, place: &str, given: bool, action: Option<Action>, user: Action) {
     if given && action.is_some_and(|action| action != user) {
         let cause = format!("has no effect without action: {}", user.label());
-        check.advise(place, "(given)", &cause, "set the action, or leave it out");
+        check.advise(Code::NoEffect, place, "(given)", &cause, "set the action, or leave it out");
     }
 }
 
@@ -132,6 +132,7 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
         let at = match zone.action {
             Action::Relay => {
                 check.advise(
+                    Code::Redirection,
                     &format!("{place}.action"),
                     "relay",
                     RELAY_BREAKS,
@@ -151,14 +152,26 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
                 let cause = format!(
                     "is inside the zone's own {prefix}, so its answers would not cross the interface again, or would loop"
                 );
-                check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
+                check.advise(
+                    Code::Redirection,
+                    &at,
+                    &value,
+                    &cause,
+                    "use a host on the other side of the gateway",
+                );
             }
             if let Some((_, other)) = around.iter().find(|(_, owner)| *owner != index) {
                 let cause = format!(
                     "is a subscriber of zone {}, so its answers may not cross the interface again",
                     policy.zones[*other].id
                 );
-                check.advise(&at, &value, &cause, "use a host on the other side of the gateway");
+                check.advise(
+                    Code::Redirection,
+                    &at,
+                    &value,
+                    &cause,
+                    "use a host on the other side of the gateway",
+                );
             }
             let serves = |relay: &Relay| {
                 let lists = |prefix: &IpNetwork| prefix.contains(endpoint.ip());
@@ -167,7 +180,7 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
             };
             if zone.action == Action::Relay && !policy.relays.iter().any(serves) {
                 let remedy = "add its address to a relay, or correct it";
-                check.advise(&at, &value, "is not among the relays of the zone", remedy);
+                check.advise(Code::Redirection, &at, &value, "is not among the relays of the zone", remedy);
             }
         }
     }
@@ -208,6 +221,7 @@ fn families(check: &mut Check, place: &str, zone: &Zone) {
     };
     if zone.subscribers.iter().any(|prefix| prefix.is_ipv6() != other.is_ipv6()) {
         let cause = format!("is the only endpoint, so {family} subscribers of the zone get a reset");
-        check.advise(place, &other.to_string(), &cause, &format!("add one for {family}, or leave it so"));
+        let remedy = format!("add one for {family}, or leave it so");
+        check.advise(Code::Redirection, place, &other.to_string(), &cause, &remedy);
     }
 }

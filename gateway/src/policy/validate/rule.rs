@@ -4,7 +4,7 @@ use super::fields::{Role, id, instant, period, prefixes, scope, word, zone_scope
 use super::{Check, Ids, MAX_RULES, Zones, at_most, names, numbers};
 use crate::policy::document;
 use crate::policy::files::Inputs;
-use crate::policy::problem::Why;
+use crate::policy::problem::{Code, Why};
 use crate::policy::{Block, Exception, Kind, Policy, Relay, Scope};
 use crate::progress::{Step, note};
 use std::sync::Arc;
@@ -113,6 +113,7 @@ fn exception<'a>(
     for (key, text) in [("owner", &written.owner), ("reason", &written.reason)] {
         if text.as_deref().is_none_or(|text| text.trim().is_empty()) {
             check.advise(
+                Code::Undocumented,
                 &at(key),
                 "(missing)",
                 "should be there for whoever reviews this",
@@ -154,7 +155,7 @@ fn block<'a>(
     }
     if written.reason.as_deref().is_none_or(|text| text.trim().is_empty()) {
         let cause = "should be there for whoever reviews this";
-        check.advise(&at("reason"), "(missing)", cause, "add reason: ...");
+        check.advise(Code::Undocumented, &at("reason"), "(missing)", cause, "add reason: ...");
     }
     Block { id, zones, subscribers, destinations, from, until }
 }

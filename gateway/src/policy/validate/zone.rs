@@ -3,7 +3,7 @@
 use super::fields::{Role, id, prefixes, word};
 use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most, numbers, redirect};
 use crate::policy::document;
-use crate::policy::problem::{Report, Why};
+use crate::policy::problem::{Code, Report, Why};
 use crate::policy::{Action, Mode, ReturnPath, Zone};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
@@ -135,7 +135,9 @@ fn subscribers<'a>(
                         let cause = format!("is a prefix of zone {} already", zone.id);
                         check.problem(&here, &prefix.to_string(), Why::new(cause, remedy));
                     }
-                    None => check.advise(&here, &prefix.to_string(), "is listed twice", &remedy),
+                    None => {
+                        check.advise(Code::Duplicate, &here, &prefix.to_string(), "is listed twice", &remedy);
+                    }
                 }
             }
         }

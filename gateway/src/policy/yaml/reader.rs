@@ -2,36 +2,43 @@
 //! neutral value (empty text, empty list, zero). The places refused are kept, so that nothing is said about them twice.
 
 use super::{Entry, Kind, Node};
-use crate::policy::problem::{Fault, Position, Report, Why, grouped, nearest};
+use crate::policy::problem::{Code, Fault, Position, Report, Why, grouped, nearest};
 use crate::policy::validate::MAX_RULES as MAX_ENTRIES;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use std::cell::RefCell;
+use std::collections::hash_map::Entry::Vacant;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// The places about which no more is to be said, nor about what is below them.
-pub type Places = HashSet<String>;
+/// What else there is to know about places.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// About which no more is to be said, nor about what is below them.
+    pub refused: HashSet<String>,
+    /// Where the value stands of a key that was mistyped, by where it was meant to be.
+    pub mistyped: HashMap<String, String>,
+}
 
 /// Reads the whole tree as a `T`, whose every field must have a default.
 pub fn read<T: DeserializeOwned + Default>(root: &Node, file: &Path, report: &mut Report) -> (T, Places) {
-    let notes = RefCell::new(Notes { file, report, refused: HashSet::new() });
+    let notes = RefCell::new(Notes { file, report, places: Places::default() });
     let value = T::deserialize(Reader { node: root, at: root.at, place: String::new(), notes: &notes });
-    let Notes { report, refused, .. } = notes.into_inner();
+    let Notes { report, places, .. } = notes.into_inner();
     let value = value.unwrap_or_else(|error| {
         let why = Why::new(error.to_string(), "write what the documentation of the key says");
         report.refuse(file, Fault { at: root.at, place: "yaml".into(), value: show(root), why });
         T::default()
     });
-    (value, refused)
+    (value, places)
 }
 
 /// What comes out beside the value.
 struct Notes<'a> {
     file: &'a Path,
     report: &'a mut Report,
-    refused: Places,
+    places: Places,
 }
 
 /// A node about to be read, and what leads to it.
@@ -68,8 +75,13 @@ fn resolve(text: &str) -> Plain {
 impl<'a> Reader<'a, '_> {
     /// Notes that this value cannot be what it should be.
     fn refuse(&self, cause: &str, remedy: impl Into<String>) {
-        self.notes.borrow_mut().refused.insert(self.place.clone());
-        self.note(self.at, self.place.clone(), show(self.node), Why::new(cause, remedy));
+        self.notes.borrow_mut().places.refused.insert(self.place.clone());
+        self.note(
+            self.at,
+            self.place.clone(),
+            show(self.node),
+            Why::new(cause, remedy).coded(Code::WrongType),
+        );
     }
 
     fn note(&self, at: Position, place: String, value: String, why: Why) {
@@ -112,18 +124,28 @@ impl<'a> Reader<'a, '_> {
     /// The entries whose key is known and there for the first time.
     fn known(&self, entries: &'a [Entry], fields: &'static [&'static str]) -> Vec<(&'static str, Self)> {
         let keys: HashSet<&str> = entries.iter().map(|entry| &*entry.key).collect();
-        let unused: Vec<&str> = fields.iter().copied().filter(|field| !keys.contains(field)).collect();
+        let unused: Vec<&'static str> =
+            fields.iter().copied().filter(|field| !keys.contains(field)).collect();
         let mut known: Vec<(&'static str, Self)> = Vec::new();
         let mut first: HashMap<&str, Position> = HashMap::new();
         for Entry { key, at, value } in entries {
             let place = self.below(key);
             let Some(field) = fields.iter().find(|field| **field == &**key) else {
-                self.unknown(key, *at, place, fields, &unused);
+                if let Some(meant) = self.unknown(key, *at, &place, fields, &unused) {
+                    let meant_place = self.below(meant);
+                    let mut notes = self.notes.borrow_mut();
+                    // The first one is read as if it were right: its value may have faults of its own.
+                    if let Vacant(vacant) = notes.places.mistyped.entry(meant_place) {
+                        vacant.insert(place.clone());
+                        known.push((meant, Self { node: value, at: value.at, place, notes: self.notes }));
+                    }
+                }
                 continue;
             };
             if let Some(first) = first.get(field) {
                 let remedy = format!("keep one; the other is at {}:{}", first.line, first.column);
-                self.note(*at, place, key.to_string(), Why::new("is a key given twice", remedy));
+                let why = Why::new("is a key given twice", remedy).coded(Code::DuplicateKey);
+                self.note(*at, place, key.to_string(), why);
             } else {
                 first.insert(field, *at);
                 known.push((field, Self { node: value, at: value.at, place, notes: self.notes }));
@@ -132,15 +154,23 @@ impl<'a> Reader<'a, '_> {
         known
     }
 
-    fn unknown(&self, key: &str, at: Position, place: String, fields: &[&str], unused: &[&str]) {
-        let remedy = if let Some(meant) = nearest(key, unused.iter().copied()) {
-            // Whoever mistyped a key does not also want to hear that it is missing.
-            self.notes.borrow_mut().refused.insert(self.below(meant));
-            format!("did you mean {meant}?")
-        } else {
-            format!("known here: {}", fields.join(", "))
-        };
-        self.note(at, place, key.to_owned(), Why::new("is not a known key", remedy));
+    /// Notes a key that there is not, and gives back the one that was meant.
+    fn unknown(
+        &self,
+        key: &str,
+        at: Position,
+        place: &str,
+        fields: &[&str],
+        unused: &[&'static str],
+    ) -> Option<&'static str> {
+        let meant = nearest(key, unused.iter().copied());
+        let remedy = meant.map_or_else(
+            || format!("known here: {}", fields.join(", ")),
+            |meant| format!("did you mean {meant}?"),
+        );
+        let why = Why::new("is not a known key", remedy).coded(Code::UnknownKey);
+        self.note(at, place.to_owned(), key.to_owned(), why);
+        meant
     }
 }
 
