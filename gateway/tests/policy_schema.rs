@@ -244,7 +244,7 @@ fn examples_and_words_are_taken() {
     for (place, schema) in all_mappings() {
         for key in keys(&schema).iter().filter(|key| !key.ends_with("_file")) {
             let property = &schema["properties"][key];
-            for value in ["examples", "enum"].iter().flat_map(|list| property[list].as_array()).flatten() {
+            for value in ["examples", "enum"].iter().filter_map(|list| property[list].as_array()).flatten() {
                 let mut policy = with(&place, key, value);
                 let zone = &mut policy["zones"][0];
                 // What these ask for.

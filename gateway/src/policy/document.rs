@@ -4,7 +4,7 @@
 //! out is `None`; what was refused by type is neutral (see [`super::yaml::reader`]).
 //!
 //! The same types make the [schema](super::schema): what is said here of a field is what an editor shows for its key,
-//! and what stands in the policy reference. [`shape`] says what its text looks like.
+//! and what stands in the policy reference. `schema::shape` says what its text looks like.
 
 use super::schema::{rules, shape};
 use schemars::JsonSchema;

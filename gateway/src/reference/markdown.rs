@@ -16,9 +16,9 @@ pub fn render() -> String {
         }
         is_table = is_key;
         match block {
-            Block::Heading(heading) => page.push_str(&format!("\n## {}\n", title(&heading))),
-            Block::Text(text) => page.push_str(&format!("\n{}\n", starless(&text))),
-            Block::Code(code) => page.push_str(&format!("\n```{}\n{code}\n```\n", language(&code))),
+            Block::Heading(heading) => page.extend(["\n## ", &title(&heading), "\n"]),
+            Block::Text(text) => page.extend(["\n", &starless(&text), "\n"]),
+            Block::Code(code) => page.extend(["\n```", language(&code), "\n", &code, "\n```\n"]),
             Block::Key(key) => page.push_str(&row(&key)),
         }
     }
@@ -49,7 +49,9 @@ fn language(code: &str) -> &'static str {
 
 fn row(key: &Key) -> String {
     let required = if key.is_required { "**Required.** " } else { "" };
-    let words: String = key.words.iter().map(|(word, meaning)| format!("<br>`{word}`: {meaning}")).collect();
+    let words: Vec<String> =
+        key.words.iter().map(|(word, meaning)| format!("<br>`{word}`: {meaning}")).collect();
+    let words = words.concat();
     let example = key.example.as_ref().map(|example| format!("`{example}`")).unwrap_or_default();
     format!("| `{}` | {required}{}{words} | {example} |\n", key.name, starless(&super::sentences(key)))
 }

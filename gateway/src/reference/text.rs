@@ -1,6 +1,7 @@
 //! The reference for a terminal.
 
 use super::{Block, Key, policy};
+use std::fmt::Write as _;
 
 /// The most characters of a line of prose.
 const WIDTH: usize = 100;
@@ -11,10 +12,10 @@ pub fn render() -> String {
     let mut page = String::new();
     for block in policy() {
         match block {
-            Block::Heading(heading) => page.push_str(&format!("\n{heading}\n\n")),
-            Block::Text(text) => page.push_str(&format!("{}\n", wrapped(&text, 0))),
+            Block::Heading(heading) => page.extend(["\n", &heading, "\n\n"]),
+            Block::Text(text) => page.extend([&wrapped(&text, 0), "\n"]),
             Block::Code(code) => {
-                code.lines().for_each(|line| page.push_str(&format!("  {line}\n")));
+                code.lines().for_each(|line| page.extend(["  ", line, "\n"]));
                 page.push('\n');
             }
             Block::Key(key) => page.push_str(&of_key(&key)),
@@ -28,10 +29,10 @@ fn of_key(key: &Key) -> String {
     let mut text = format!("  {}{required}\n{}", key.name, wrapped(&super::sentences(key), 6));
     let width = key.words.iter().map(|(word, _)| word.len()).max().unwrap_or_default();
     for (word, meaning) in &key.words {
-        text.push_str(&format!("      {word:width$}  {meaning}\n"));
+        let _ = writeln!(text, "      {word:width$}  {meaning}");
     }
     if let Some(example) = &key.example {
-        text.push_str(&format!("      example: {example}\n"));
+        text.extend(["      example: ", example, "\n"]);
     }
     text + "\n"
 }
@@ -42,7 +43,7 @@ fn wrapped(text: &str, indent: usize) -> String {
     let mut line = " ".repeat(indent);
     for word in text.split(' ') {
         if line.len() > indent && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            page.push_str(&format!("{line}\n"));
+            page.extend([&line, "\n"]);
             line = " ".repeat(indent);
         }
         if line.len() > indent {
