@@ -5,6 +5,7 @@ mod node;
 mod notice;
 mod told;
 
+use crate::reference;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gate25_common::verdict;
 use jiff::Timestamp;
@@ -208,6 +209,30 @@ Needs root: the packets run through the kernel.")]
         /// A pcap or pcapng file of Ethernet frames
         capture: PathBuf,
     },
+    /// How a policy is written: examples to copy, and every key
+    #[command(long_about = reference::text::render(), help_template = "{about-with-newline}")]
+    Policy,
+    /// Print the JSON Schema of a policy, by which editors complete and check
+    #[command(after_help = "Example:
+  gate25 schema > /etc/gate25/policy-schema.json
+
+With this as the first line of a policy, VS Code (with the YAML extension of Red Hat) and every editor that runs
+yaml-language-server complete its keys, explain them and underline mistakes:
+
+  # yaml-language-server: $schema=/etc/gate25/policy-schema.json
+
+`gate25 check` sees more: host bits, zones that are not there, prefixes of two zones.")]
+    Schema {
+        /// What to print
+        #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+        format: SchemaFormat,
+    },
+    /// Write man pages and shell completions into a folder, for a package
+    #[command(hide = true)]
+    Pages {
+        /// Where `man` and `completions` are made
+        folder: PathBuf,
+    },
 }
 
 /// How `check` prints.
@@ -219,6 +244,15 @@ pub enum Format {
     Github,
     /// SARIF 2.1.0, and nothing else, for code scanning services and editors
     Sarif,
+}
+
+/// How `schema` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    /// JSON Schema, draft 7
+    Json,
+    /// The policy reference, for people
+    Markdown,
 }
 
 /// Which way.

@@ -8,6 +8,7 @@ pub mod events;
 pub mod explain;
 mod keys;
 pub mod notice;
+pub mod pages;
 pub mod preflight;
 pub mod reference;
 pub mod reload;

@@ -27,6 +27,7 @@ pub mod preflight;
 pub mod probe;
 pub mod progress;
 pub mod ready;
+pub mod reference;
 pub mod state;
 pub mod status;
 pub mod suspects;

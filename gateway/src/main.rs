@@ -2,16 +2,19 @@
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
-use gate25::cli::{Cli, Command, Explain};
-use gate25::command::{ask, check, detach, events, explain, notice, reference, reload, replay, run, top};
+use gate25::cli::{Cli, Command, Explain, SchemaFormat};
+use gate25::command::{
+    ask, check, detach, events, explain, notice, pages, reference, reload, replay, run, top,
+};
 use gate25::control::Filter;
 use gate25::controller::Failure;
 use gate25::diff;
 use gate25::names;
 use gate25::policy::compile::Clock;
-use gate25::policy::{self, Loaded, Policy, Problem, Refused};
+use gate25::policy::{self, Loaded, Policy, Problem, Refused, schema};
 use gate25::preflight;
 use gate25::progress::Progress;
+use gate25::reference::{markdown, text};
 use gate25_common::verdict::EventKind;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -111,6 +114,20 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         Command::Replay { policy, at, direction, offline, json, capture } => {
             let at = at.unwrap_or_else(Timestamp::now);
             replay::replay(&*load(&policy, offline)?, at, direction.into(), &capture, json, &mut out)?;
+        }
+        Command::Schema { format } => {
+            let text = match format {
+                SchemaFormat::Json => schema::text(),
+                SchemaFormat::Markdown => markdown::render(),
+            };
+            out.write_all(text.as_bytes())?;
+        }
+        Command::Policy => out.write_all(text::render().as_bytes())?,
+        Command::Pages { folder } => {
+            pages::write(&folder).map_err(|error| {
+                let folder = folder.display();
+                anyhow::anyhow!("folder: {folder}: {error} (name a folder that you may write to)")
+            })?;
         }
     }
     out.flush()?;

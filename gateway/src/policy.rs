@@ -9,7 +9,9 @@ pub mod files;
 pub mod kept;
 pub mod names;
 pub mod problem;
+pub mod schema;
 pub mod validate;
+mod words;
 pub mod yaml;
 
 use ipnetwork::IpNetwork;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod man;
 mod setup;
 mod shell;
 mod table;
@@ -28,6 +29,8 @@ enum Verb {
     Demo,
     /// Measure what packets cost, beside an empty program and beside the alternatives, all in one run (ten minutes)
     Bench(bench::Arguments),
+    /// Write man pages and shell completions into a folder
+    Man(man::Arguments),
     /// Formatting, clippy, the build, all tests, the documentation
     Test,
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::run(setup::For::Tests),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Man(arguments) => man::run(&arguments),
         Verb::Test => test::run(),
     };
     match result {

@@ -37,6 +37,8 @@ pub(crate) fn run(purpose: For) -> Result<()> {
         // The program alone, without a service.
         packages(&["dnsmasq-base"])?;
         components()?;
+        // Renders the man pages.
+        packages(&["man-db"])?;
         // For systemd-analyze, which checks the units; nothing of it runs.
         packages(&["systemd"])?;
     }

@@ -2,26 +2,35 @@
 //!
 //! Words, instants and prefixes are text here; [`super::validate`] makes them what they mean. A key that was left
 //! out is `None`; what was refused by type is neutral (see [`super::yaml::reader`]).
+//!
+//! The same types make the [schema](super::schema): what is said here of a field is what an editor shows for its key,
+//! and what stands in the policy reference. `schema::shape` says what its text looks like.
 
+use super::schema::{rules, shape};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use std::fmt;
 
-/// One policy file.
-#[derive(Debug, Default, Deserialize)]
+/// Who may send mail directly, to where, until when: a policy of Gate25, or one file of it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["version"]))]
 pub struct Document {
-    /// The version of the format: 1.
+    /// The version of this format, first in every file.
+    #[schemars(schema_with = "shape::version")]
     pub version: Option<u64>,
-    /// Parts of the network that share relays and one default.
+    /// The parts of your network, each with relays and a default of its own. A source address in no zone is not touched.
     pub zones: Vec<Zone>,
-    /// Approved relays.
+    /// Your own outbound mail servers: every subscriber of the zones may connect to them.
     pub relays: Vec<Relay>,
-    /// Dated or permanent permissions.
+    /// Who else may connect, to where and until when.
     pub exceptions: Vec<Exception>,
-    /// What is never allowed.
+    /// What is never allowed, whatever else allows it.
     pub blocks: Vec<Block>,
-    /// When a subscriber is reported.
+    /// Who tries so often, to so many servers, within that time, is reported: in events, in `gate25 top`, in a gauge.
+    /// Nothing else follows. At most once in a policy.
+    #[schemars(with = "Suspects")]
     pub suspects: Option<Suspects>,
 }
 
@@ -62,134 +71,205 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-/// An entry of `zones`.
-#[derive(Debug, Default, Deserialize)]
+/// A part of your network: its subscribers share relays, a mode and an action.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["id", "subscribers"], "allOf" = rules::zone()))]
 pub struct Zone {
-    /// Name in counters and answers.
+    /// A short name, no other zone's; it shows up in counters, logs and answers.
+    #[schemars(schema_with = "shape::id")]
     pub id: Option<String>,
-    /// Source prefixes.
+    /// Whose connections are judged: IPv4 and IPv6 prefixes, or single addresses. Of several zones the most specific
+    /// prefix decides; the same one cannot be in two.
+    #[schemars(schema_with = "shape::subscribers")]
     pub subscribers: Option<Texts>,
-    /// `monitor` or `enforce`.
+    /// Whether what is blocked is really stopped. Begin with `monitor`.
+    #[schemars(schema_with = "shape::mode")]
     pub mode: Option<String>,
     /// What a blocked connection gets.
+    #[schemars(schema_with = "shape::action")]
     pub action: Option<String>,
-    /// `off`, `monitor` or `enforce`.
+    /// The same policy for what comes back, TCP from port 25 toward subscribers.
+    #[schemars(schema_with = "shape::return_path")]
     pub return_path: Option<String>,
-    /// With `action: relay`, where connections go.
+    /// With `action: relay`, where blocked connections go: at most one endpoint for IPv4 and one for IPv6; a family
+    /// without one gets a reset.
+    #[schemars(schema_with = "shape::endpoints")]
     pub relay_to: Option<Texts>,
-    /// With `action: notice`, what the notice says.
+    /// With `action: notice`, where blocked connections go and what they are told.
+    #[schemars(with = "Notice")]
     pub notice: Option<Notice>,
-    /// What counts as one subscriber in IPv6, in bits.
+    /// How many bits one subscriber has in IPv6, for limits, events and suspects.
+    #[schemars(schema_with = "shape::subscriber_bits")]
     pub subscriber_prefix_v6: Option<u64>,
-    /// Per subscriber, to relays.
+    /// New connections a minute of each subscriber to relays; left out, there is no limit. What is beyond is blocked
+    /// with reason `rate`.
+    #[schemars(schema_with = "shape::limit")]
     pub relay_max_new_connections_per_minute: Option<u64>,
 }
 
-/// `notice` of a zone.
-#[derive(Debug, Default, Deserialize)]
+/// What a blocked connection is told, and by whom.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notice {
-    /// Where the responder listens.
+    /// Where `gate25 notice` listens: at most one endpoint for IPv4 and one for IPv6; a family without one gets a
+    /// reset.
+    #[schemars(schema_with = "shape::endpoints")]
     pub address: Option<Texts>,
-    /// What to use instead.
+    /// What to use instead, as people say it: one line of ASCII.
+    #[schemars(schema_with = "shape::submission")]
     pub submission: Option<String>,
-    /// Where to read more.
+    /// Where to read more: a URL.
+    #[schemars(schema_with = "shape::url")]
     pub url: Option<String>,
 }
 
-/// An entry of `relays`.
-#[derive(Debug, Default, Deserialize)]
+/// A mail server of your own, or several.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["id"], "anyOf" = rules::some_of(&["addresses", "names"])))]
 pub struct Relay {
-    /// Name in counters and answers.
+    /// A short name, of no other relay, exception or block; it shows up in counters, logs and answers.
+    #[schemars(schema_with = "shape::id")]
     pub id: Option<String>,
-    /// Ids of zones; left out, every zone.
+    /// Ids of the zones whose subscribers may connect; left out, every zone.
+    #[schemars(schema_with = "shape::zones")]
     pub zones: Option<Texts>,
-    /// Destination prefixes.
+    /// The relay's addresses or prefixes. They or `names` must be there.
+    #[schemars(schema_with = "shape::prefixes")]
     pub addresses: Option<Texts>,
-    /// Host names.
+    /// Host names in full, whose addresses are looked up in DNS and followed.
+    #[schemars(schema_with = "shape::names")]
     pub names: Option<Texts>,
-    /// How long the last good answer for a name is kept.
+    /// While DNS fails, what it said last holds for so long; 48h unless this says otherwise.
+    #[schemars(schema_with = "shape::keep_old_for")]
     pub keep_old_for: Option<String>,
 }
 
-/// An entry of `exceptions`.
-#[derive(Debug, Default, Deserialize)]
+/// Who else may connect, to where and until when. Something in `destinations`, `destinations_file`, `names` or `mx` must
+/// be there, and exactly one of `until` and `permanent: true`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend(
+    "required" = ["id"],
+    "anyOf" = rules::some_of(&["destinations", "destinations_file", "names", "mx"]),
+    "allOf" = rules::exception(),
+    "defaultSnippets" = rules::snippets(),
+))]
 pub struct Exception {
-    /// Name in counters and answers.
+    /// A short name, of no other relay, exception or block; it shows up in counters, logs and answers.
+    #[schemars(schema_with = "shape::id")]
     pub id: Option<String>,
-    /// `university`, `business` or `other`.
+    /// What it is for. For people, without effect on the decision.
+    #[schemars(schema_with = "shape::kind")]
     pub kind: Option<String>,
-    /// Ids of zones; left out, every zone.
+    /// Ids of the zones whose subscribers may; left out, every zone.
+    #[schemars(schema_with = "shape::zones")]
     pub zones: Option<Texts>,
-    /// Who may; left out, every subscriber of the zones.
+    /// Who may: prefixes or addresses; left out, every subscriber of the zones.
+    #[schemars(schema_with = "shape::subscribers")]
     pub subscribers: Option<Texts>,
-    /// More of who may, in a file.
+    /// More of who may: a list file, one prefix a line, `#` comments. Its path is absolute or relative to this file.
+    #[schemars(schema_with = "shape::subscribers_file")]
     pub subscribers_file: Option<String>,
-    /// To where; or `any`.
+    /// To where: prefixes or addresses, or the word `any`.
+    #[schemars(schema_with = "shape::destinations")]
     pub destinations: Option<Texts>,
-    /// More of to where, in a file.
+    /// More of to where: a list file, one prefix a line, `#` comments. Its path is absolute or relative to this file.
+    #[schemars(schema_with = "shape::destinations_file")]
     pub destinations_file: Option<String>,
-    /// Host names.
+    /// To where: host names in full, whose addresses are looked up in DNS and followed.
+    #[schemars(schema_with = "shape::names")]
     pub names: Option<Texts>,
-    /// Domains whose mail exchangers are meant.
+    /// To where: domains whose mail exchangers are meant, looked up in DNS and followed.
+    #[schemars(schema_with = "shape::domains")]
     pub mx: Option<Texts>,
-    /// How long the last good answer for a name is kept.
+    /// While DNS fails, what it said last holds for so long; 48h unless this says otherwise.
+    #[schemars(schema_with = "shape::keep_old_for")]
     pub keep_old_for: Option<String>,
-    /// First instant at which it holds.
+    /// It holds from this instant on: date, T, time and the offset from UTC (RFC 3339). Left out, from ever.
+    #[schemars(schema_with = "shape::instant")]
     pub from: Option<String>,
-    /// First instant at which it no longer holds.
+    /// At this instant it no longer holds, by itself, and open connections are cut: date, T, time and the offset from
+    /// UTC (RFC 3339). "Until June" is the first instant of June, or of July if June is meant to be in.
+    #[schemars(schema_with = "shape::instant")]
     pub until: Option<String>,
-    /// In place of `until`.
+    /// `true`, in place of `until`: it holds for good.
+    #[schemars(schema_with = "shape::permanent")]
     pub permanent: Option<bool>,
-    /// When to look at it again.
+    /// When to look at it again: date, T, time and the offset from UTC (RFC 3339). For people, without effect on the
+    /// decision.
+    #[schemars(schema_with = "shape::instant")]
     pub review_by: Option<String>,
-    /// Per subscriber.
+    /// New connections a minute of each subscriber; left out, there is no limit. What is beyond is blocked with reason
+    /// `rate`.
+    #[schemars(schema_with = "shape::limit")]
     pub max_new_connections_per_minute: Option<u64>,
-    /// Who answers for it.
+    /// Who answers for it; `check` warns when it is missing.
+    #[schemars(schema_with = "shape::owner")]
     pub owner: Option<String>,
     /// Whom to ask on the other side.
+    #[schemars(schema_with = "shape::contact")]
     pub contact: Option<String>,
     /// Where it was decided.
+    #[schemars(schema_with = "shape::ticket")]
     pub ticket: Option<String>,
-    /// Why it is there.
+    /// Why it is there; `check` warns when it is missing.
+    #[schemars(schema_with = "shape::reason")]
     pub reason: Option<String>,
 }
 
-/// An entry of `blocks`.
-#[derive(Debug, Default, Deserialize)]
+/// What is never allowed, whatever else allows it. Something in `destinations` or `subscribers`, or in a list file of
+/// theirs, must be there.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend(
+    "required" = ["id"],
+    "anyOf" = rules::some_of(&["destinations", "destinations_file", "subscribers", "subscribers_file"]),
+    "allOf" = rules::not_of_everything(),
+))]
 pub struct Block {
-    /// Name in counters and answers.
+    /// A short name, of no other relay, exception or block; it shows up in counters, logs and answers.
+    #[schemars(schema_with = "shape::id")]
     pub id: Option<String>,
-    /// Ids of zones; left out, every zone.
+    /// Ids of the zones whose subscribers may not; left out, every zone.
+    #[schemars(schema_with = "shape::zones")]
     pub zones: Option<Texts>,
-    /// Who may not; left out, every subscriber of the zones.
+    /// Who may not: prefixes or addresses; left out, every subscriber of the zones.
+    #[schemars(schema_with = "shape::subscribers")]
     pub subscribers: Option<Texts>,
-    /// More of who may not, in a file.
+    /// More of who may not: a list file, one prefix a line, `#` comments. Its path is absolute or relative to this file.
+    #[schemars(schema_with = "shape::subscribers_file")]
     pub subscribers_file: Option<String>,
-    /// To where; left out, or `any`, everywhere.
+    /// To where: prefixes or addresses; left out, or the word `any`, everywhere.
+    #[schemars(schema_with = "shape::destinations")]
     pub destinations: Option<Texts>,
-    /// More of to where, in a file.
+    /// More of to where: a list file, one prefix a line, `#` comments. Its path is absolute or relative to this file.
+    #[schemars(schema_with = "shape::destinations_file")]
     pub destinations_file: Option<String>,
-    /// First instant at which it holds.
+    /// It holds from this instant on: date, T, time and the offset from UTC (RFC 3339). Left out, from ever.
+    #[schemars(schema_with = "shape::instant")]
     pub from: Option<String>,
-    /// First instant at which it no longer holds.
+    /// At this instant it no longer holds: date, T, time and the offset from UTC (RFC 3339). Left out, it holds for
+    /// good.
+    #[schemars(schema_with = "shape::instant")]
     pub until: Option<String>,
-    /// Why it is there.
+    /// Why it is there; `check` warns when it is missing.
+    #[schemars(schema_with = "shape::reason")]
     pub reason: Option<String>,
 }
 
-/// `suspects`: when a subscriber is reported.
-#[derive(Debug, Default, Deserialize)]
+/// When a subscriber is reported: both thresholds are reached within the time.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Suspects {
-    /// So many attempts,
+    /// So many blocked attempts,
+    #[schemars(schema_with = "shape::attempts")]
     pub attempts: Option<u64>,
     /// to so many remotes,
+    #[schemars(schema_with = "shape::remotes")]
     pub remotes: Option<u64>,
-    /// within this time.
+    /// within this time, a day at most.
+    #[schemars(schema_with = "shape::within")]
     pub within: Option<String>,
 }

@@ -25,6 +25,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+pub(super) use fields::MAX_ID;
+pub(super) use numbers::{ATTEMPTS, LIMIT, REMOTES, SUBSCRIBER_BITS};
+pub(super) use redirect::MAX_TEXT;
+
 /// The most zones of a policy.
 pub const MAX_ZONES: usize = 1_000;
 

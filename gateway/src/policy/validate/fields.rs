@@ -5,13 +5,14 @@ use crate::policy::Scope;
 use crate::policy::document::Texts;
 use crate::policy::files::Inputs;
 use crate::policy::problem::{Code, Why, hides, nearest};
+use crate::policy::words::Words;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The most octets of an id: it becomes a metric label and a column.
-const MAX_ID: usize = 120;
+pub(in crate::policy) const MAX_ID: usize = 120;
 
 /// The id of the entry at `place`, which none in `ids` may have.
 pub(super) fn id<'a>(
@@ -50,17 +51,17 @@ pub(super) fn id<'a>(
 }
 
 /// One of `known` words.
-pub(super) fn word<T: Copy>(
+pub(super) fn word<T: Copy + 'static>(
     check: &mut Check,
     place: &str,
     written: Option<&str>,
-    known: &[(&str, T)],
+    known: Words<T>,
 ) -> Option<T> {
     let written = written?;
-    if let Some((_, value)) = known.iter().find(|(word, _)| *word == written) {
+    if let Some((_, value, _)) = known.iter().find(|(word, ..)| *word == written) {
         return Some(*value);
     }
-    let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+    let words: Vec<&str> = known.iter().map(|(word, ..)| *word).collect();
     let remedy = nearest(written, words.iter().copied())
         .map_or_else(|| format!("write {}", words.join(" or ")), |word| format!("did you mean {word}?"));
     check.problem(place, written, Why::new("is not a known word here", remedy).coded(Code::UnknownWord));

@@ -8,7 +8,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// New connections a minute that a limit may allow: one that allows more is none.
-const LIMIT: RangeInclusive<u64> = 1..=1_000_000;
+pub(in crate::policy) const LIMIT: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Bits of a subscriber's IPv6 prefix.
+pub(in crate::policy) const SUBSCRIBER_BITS: RangeInclusive<u64> = 1..=128;
+
+/// Attempts that make a suspect.
+pub(in crate::policy) const ATTEMPTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
+
+/// Remotes that make a suspect; more than that a sketch of 512 bits cannot tell apart.
+pub(in crate::policy) const REMOTES: RangeInclusive<u64> = 1..=2_000;
 
 /// New connections a minute.
 pub(super) fn limit(check: &mut Check, place: &str, written: Option<u64>) -> Option<u32> {
@@ -18,7 +27,7 @@ pub(super) fn limit(check: &mut Check, place: &str, written: Option<u64>) -> Opt
 /// What counts as one subscriber in IPv6, in bits.
 pub(super) fn subscriber_prefix(check: &mut Check, place: &str, written: Option<u64>) -> u8 {
     let written = written.unwrap_or(64);
-    if !(1..=128).contains(&written) {
+    if !SUBSCRIBER_BITS.contains(&written) {
         let why = Why::new("is not a length of an IPv6 prefix", "write a number from 1 to 128");
         check.problem(place, &written.to_string(), why);
     }
@@ -28,10 +37,9 @@ pub(super) fn subscriber_prefix(check: &mut Check, place: &str, written: Option<
 /// `suspects` of a policy.
 pub(super) fn suspects(check: &mut Check, written: &document::Suspects) -> Suspects {
     let default = Suspects::default();
-    let whole = 1..=u64::from(u32::MAX);
-    let attempts = number(check, "suspects.attempts", written.attempts, whole, "write a number of attempts");
-    // More than that a sketch of 512 bits cannot tell apart.
-    let remotes = number(check, "suspects.remotes", written.remotes, 1..=2_000, "write fewer");
+    let attempts =
+        number(check, "suspects.attempts", written.attempts, ATTEMPTS, "write a number of attempts");
+    let remotes = number(check, "suspects.remotes", written.remotes, REMOTES, "write fewer");
     let within = within(check, written.within.as_deref());
     Suspects {
         attempts: attempts.unwrap_or(default.attempts),

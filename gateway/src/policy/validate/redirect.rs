@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// The most octets of a text that goes into a greeting, whose lines have at most 512 (RFC 5321 section 4.5.3.1.5).
-const MAX_TEXT: usize = 200;
+pub(in crate::policy) const MAX_TEXT: usize = 200;
 
 const RELAY_BREAKS: &str = "makes mail of other domains fail SPF at its receivers, makes authentication and STARTTLS names \
     of third-party servers fail since they are not whom the client meets, may be against the law (a European regulator \

@@ -5,12 +5,10 @@ use super::{Check, Ids, MAX_RULES, Zones, at_most, names, numbers};
 use crate::policy::document;
 use crate::policy::files::Inputs;
 use crate::policy::problem::{Code, Why};
-use crate::policy::{Block, Exception, Kind, Policy, Relay, Scope};
+use crate::policy::words::KINDS;
+use crate::policy::{Block, Exception, Policy, Relay, Scope};
 use crate::progress::{Step, note};
 use std::sync::Arc;
-
-const KINDS: &[(&str, Kind)] =
-    &[("university", Kind::University), ("business", Kind::Business), ("other", Kind::Other)];
 
 const SUBSCRIBERS: Role =
     Role { any: false, if_empty: "list prefixes; for every subscriber leave the key out" };

@@ -4,6 +4,7 @@ use super::fields::{Role, id, prefixes, word};
 use super::{Check, Ids, MAX_ZONES, Source, Zones, at_most, numbers, redirect};
 use crate::policy::document;
 use crate::policy::problem::{Code, Report, Why};
+use crate::policy::words::{ACTIONS, MODES, RETURN_PATHS, Words};
 use crate::policy::{Action, Mode, ReturnPath, Zone};
 use ipnetwork::IpNetwork;
 use std::collections::HashMap;
@@ -67,22 +68,18 @@ pub(super) fn zones<'a>(
 
 /// `mode`; `None` where it was refused.
 fn mode(check: &mut Check, place: &str, written: Option<&str>) -> Option<Mode> {
-    let known = [Mode::Monitor, Mode::Enforce].map(|mode| (mode.label(), mode));
-    known_or(check, &format!("{place}.mode"), written, &known, Mode::Monitor)
+    known_or(check, &format!("{place}.mode"), written, MODES, Mode::Monitor)
 }
 
 /// `action`; `None` where it was refused.
 fn action(check: &mut Check, place: &str, written: Option<&str>) -> Option<Action> {
-    let known = [Action::Drop, Action::Reset, Action::Icmp, Action::Notice, Action::Relay]
-        .map(|action| (action.label(), action));
-    known_or(check, &format!("{place}.action"), written, &known, Action::Drop)
+    known_or(check, &format!("{place}.action"), written, ACTIONS, Action::Drop)
 }
 
 /// `return_path`, in a zone of that mode.
 fn return_path(check: &mut Check, place: &str, written: Option<&str>, mode: Option<Mode>) -> ReturnPath {
     let place = format!("{place}.return_path");
-    let known = [ReturnPath::Off, ReturnPath::Monitor, ReturnPath::Enforce].map(|path| (path.label(), path));
-    let path = word(check, &place, written, &known).unwrap_or(ReturnPath::Off);
+    let path = word(check, &place, written, RETURN_PATHS).unwrap_or(ReturnPath::Off);
     if (path, mode) == (ReturnPath::Enforce, Some(Mode::Monitor)) {
         let why =
             Why::new("enforces in a zone that monitors", "write mode: enforce, or return_path: monitor");
@@ -92,11 +89,11 @@ fn return_path(check: &mut Check, place: &str, written: Option<&str>, mode: Opti
 }
 
 /// One of `known` words, or the default where the key was left out; `None` where it was refused.
-fn known_or<T: Copy>(
+fn known_or<T: Copy + 'static>(
     check: &mut Check,
     place: &str,
     written: Option<&str>,
-    known: &[(&str, T)],
+    known: Words<T>,
     default: T,
 ) -> Option<T> {
     match written {
