@@ -62,7 +62,8 @@ impl Way {
             Direction::Return => Self {
                 direction,
                 name: "toward_subscribers",
-                hook: "hook postrouting priority filter",
+                // Not behind it, where the router's own resets leave, too.
+                hook: "hook forward priority filter",
                 interface: "oifname",
                 port: "sport",
                 subscriber: "daddr",

@@ -32,6 +32,10 @@ pub(super) struct Term {
 }
 
 impl Term {
+    pub(super) fn matches_all(&self) -> bool {
+        self.sources.is_none() && self.destinations.is_none() && self.until.is_none()
+    }
+
     pub(super) fn passes(&self) -> bool {
         matches!(self.reason, Reason::Relay | Reason::Exception)
     }
@@ -49,7 +53,7 @@ pub(super) fn parts(policy: &Policy, at: Timestamp, dated: bool) -> Vec<Part<'_>
         });
         for (class, subscribers) in classes(prefixes.collect(), ipv6) {
             let Some(number) = class.new else { continue };
-            let terms = terms(&rules, number, &subscribers);
+            let terms = terms(&rules, number, &subscribers, ipv6);
             parts.push(Part { zone: &policy.zones[number], ipv6, subscribers, terms });
         }
     }
@@ -147,7 +151,7 @@ enum Shape {
 }
 
 /// The terms of a zone with these subscribers.
-fn terms(rules: &[Rule<'_>], zone: usize, subscribers: &Set) -> Vec<Term> {
+fn terms(rules: &[Rule<'_>], zone: usize, subscribers: &Set, ipv6: bool) -> Vec<Term> {
     let mut terms = Vec::new();
     for rules in rules.chunk_by(|one, other| one.reason == other.reason) {
         let mut shapes: BTreeMap<(Shape, Option<Timestamp>), Vec<Span>> = BTreeMap::new();
@@ -165,7 +169,7 @@ fn terms(rules: &[Rule<'_>], zone: usize, subscribers: &Set) -> Vec<Term> {
             let (sources, destinations) = match shape {
                 Shape::All => (None, None),
                 Shape::From => (Some(sets::both(&spans, subscribers)), None),
-                Shape::To => (None, Some(Rc::new(spans))),
+                Shape::To => (None, (spans.spans() != [Span::all(ipv6)]).then(|| Rc::new(spans))),
                 Shape::Pair(to) => (Some(sets::both(&spans, subscribers)), Some(to)),
             };
             let is_empty = |set: &Set| set.spans().is_empty();
@@ -173,9 +177,10 @@ fn terms(rules: &[Rule<'_>], zone: usize, subscribers: &Set) -> Vec<Term> {
                 continue;
             }
             let sources = sources.filter(|sources| sources != subscribers);
-            let last = sources.is_none() && destinations.is_none() && until.is_none();
-            terms.push(Term { reason: rules[0].reason, sources, destinations, until });
-            if last {
+            let term = Term { reason: rules[0].reason, sources, destinations, until };
+            let is_last = term.matches_all();
+            terms.push(term);
+            if is_last {
                 return terms;
             }
         }

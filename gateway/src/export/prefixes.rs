@@ -23,14 +23,16 @@ pub(super) fn lines(parts: &[Part<'_>]) -> String {
     for part in parts {
         let all = format!("{}.{}", names.of(&part.zone.id), family(part.ipv6));
         lists.add(all.clone(), &part.subscribers, part.ipv6);
-        // What has ended is denied like all the rest.
-        for term in part.terms.iter().filter(|term| term.reason != Reason::Expired) {
+        // What has ended is denied like all the rest, of which nothing is left where that was every destination of all.
+        let is_told = |term: &&Term| term.reason != Reason::Expired || term.matches_all();
+        for term in part.terms.iter().filter(is_told) {
             let mut name = |set, role| lists.name(set, part.ipv6, role);
             let sources = term.sources.as_ref().map_or_else(|| all.clone(), |set| name(set, "subscribers"));
             let to =
                 term.destinations.as_ref().map_or_else(|| "any".to_owned(), |set| name(set, "destinations"));
             let until = term.until.map_or_else(|| "-".to_owned(), |until| until.to_string());
-            let (id, reason) = (&part.zone.id, term.reason.label());
+            let reason = if term.reason == Reason::Expired { Reason::Default } else { term.reason };
+            let (id, reason) = (&part.zone.id, reason.label());
             let (word, action) = decision(part, term);
             let family = family(part.ipv6);
             let _ =
