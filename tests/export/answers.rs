@@ -160,8 +160,8 @@ zones:
   - {{id: {long}, subscribers: [\"203.0.113.0/25\"], mode: enforce}}
   - {{id: \"{other}\", subscribers: [\"203.0.113.128/25\", \"2001:db8:101::/48\"], mode: enforce, return_path: enforce}}
 exceptions:
-  - {{id: listed, subscribers: [\"203.0.113.10\", \"203.0.113.140\"], destinations_file: list.txt, until: \"2099-01-01T00:00:00Z\"}}
-  - {{id: all, destinations_file: list.txt, permanent: true}}
+  - {{id: listed, subscribers: [\"203.0.113.10\", \"203.0.113.140\"], destinations_file: list.txt, until: \"9999-01-01T00:00:00Z\"}}
+  - {{id: all, zones: [\"{other}\"], destinations_file: list.txt, permanent: true}}
 "
     );
     load(&lab, &ruleset(&lab, &text, &[])?)?;

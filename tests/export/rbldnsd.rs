@@ -103,9 +103,8 @@ impl<'a> Served<'a> {
         let file = folder.path().join("list");
         fs::write(&file, text)?;
         let mut command = Command::new(workspace().join(".tools/bin/rbldnsd"));
-        // In the foreground, as nobody else, and without a file for its number.
         command
-            .args(["-n", "-u", "0:0", "-b", "127.0.0.1/53"])
+            .args(["-n", "-u", "nobody:nogroup", "-b", "127.0.0.1/53"])
             .arg(format!("list.test:combined:{}", file.display()));
         let process = lab.edge.spawn(command).context("rbldnsd: not there? (cargo xtask setup)")?;
         let served = Self { lab, _process: process, _folder: folder };

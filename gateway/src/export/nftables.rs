@@ -9,13 +9,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// How it is used, and what no ruleset does.
-pub(super) const ABOUT: [&str; 5] = [
+pub(super) const ABOUT: [&str; 6] = [
     "Load it with `nft -f FILE`; loading it again takes the place of what is there in one step, with new counters:",
-    "`nft list counters table inet gate25`. Needs Linux 5.10 and nft 0.9.6. Interfaces are those on which packets are",
-    "routed, without tags and PPPoE. What gate25 blocks as malformed passes here, as nftables reads no port there, and so",
-    "does what is behind a fourth tag, behind mobility, HIP and shim6 headers, and from addresses of no zone.",
-    "Nothing begins by itself, and no block ends. Exceptions end by themselves unless they were exported with --at.",
+    "`nft list counters table inet gate25`. Interfaces are those on which packets are routed, without tags and PPPoE.",
+    "What gate25 blocks as malformed passes here, for nftables reads no port there; so does what is behind mobility, HIP and",
+    "shim6 headers, and what comes from addresses of no zone. The way back is looked at where packets are forwarded.",
+    "Nothing begins by itself, and no block ends. Exceptions end by themselves, unless this was exported with --at. Changes of",
+    "the policy, and of the addresses of names, are not followed: export again.",
 ];
+
+/// The last second that the kernel's clock of nanoseconds can tell.
+const NEVER: i64 = i64::MAX / 1_000_000_000;
 
 /// The ruleset behind the head: a table of its own, which loading again replaces in one step.
 pub(super) fn ruleset(parts: &[Part<'_>], interfaces: &[String]) -> String {
@@ -185,7 +189,7 @@ impl Ruleset {
         }
         if let Some(until) = term.until {
             // A fraction of a second is cut off: an end may come early, never late.
-            let _ = write!(rule, "meta time < {} ", until.as_second());
+            let _ = write!(rule, "meta time < {} ", until.as_second().min(NEVER));
         }
         let _ = write!(rule, "counter name {counter} {}", verdict(way.direction, part.zone, term));
         self.counters.insert(counter);

@@ -135,3 +135,81 @@ impl Names {
         name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The addresses 0 to 7 of a mask, or the last eight of the family.
+    fn set(mask: u32, ipv6: bool, at_end: bool) -> Set {
+        let base = if at_end { Span::all(ipv6).last - 7 } else { 0 };
+        let addresses = (0..8).filter(|bit| mask >> bit & 1 == 1).map(|bit| base + bit);
+        Set::union(addresses.map(|one| Span { first: one, last: one }).collect())
+    }
+
+    #[test]
+    fn arithmetic_is_that_of_bits() {
+        for (ipv6, at_end) in [(false, false), (false, true), (true, true)] {
+            let of = |mask| set(mask, ipv6, at_end);
+            for (one, other) in (0..256).flat_map(|one| (0..256).map(move |other| (one, other))) {
+                assert_eq!(both(&of(one), &of(other)), of(one & other), "{one:b} {other:b}");
+                assert_eq!(without(&of(one), &of(other)), of(one & !other), "{one:b} {other:b}");
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_are_the_fewest_that_have_nothing_else() {
+        // A prefix of eight addresses at each place of each size, as a mask.
+        let sizes = [1_u32, 2, 4, 8];
+        let blocks: Vec<u32> = sizes
+            .iter()
+            .flat_map(|size| (0..8 / size).map(move |place| ((1 << size) - 1) << (place * size)))
+            .collect();
+        let mut fewest = vec![usize::MAX; 256];
+        fewest[0] = 0;
+        for _ in 0..8 {
+            for set in 0..256_usize {
+                for block in &blocks {
+                    let wider = set | *block as usize;
+                    fewest[wider] = fewest[wider].min(fewest[set].saturating_add(1));
+                }
+            }
+        }
+        for (ipv6, at_end) in [(false, false), (false, true), (true, true)] {
+            for mask in 0..256 {
+                let of = set(mask, ipv6, at_end);
+                let prefixes = prefixes(&of, ipv6);
+                assert_eq!(
+                    Set::union(prefixes.iter().map(|prefix| Span::of(*prefix)).collect()),
+                    of,
+                    "{prefixes:?}"
+                );
+                assert_eq!(prefixes.len(), fewest[mask as usize], "{prefixes:?}");
+            }
+        }
+        for ipv6 in [false, true] {
+            let all = prefixes(&Set::union(vec![Span::all(ipv6)]), ipv6);
+            assert_eq!(all.iter().map(IpNetwork::prefix).collect::<Vec<_>>(), [0]);
+        }
+    }
+
+    #[test]
+    fn spans_are_written_as_nft_reads_them() {
+        let of = |first, last, ipv6| written(Span { first, last }, ipv6);
+        assert_eq!(of(0xcb00_7100, 0xcb00_7100, false), "203.0.113.0");
+        assert_eq!(of(0xcb00_7100, 0xcb00_713f, false), "203.0.113.0/26");
+        assert_eq!(of(0xcb00_7101, 0xcb00_713f, false), "203.0.113.1-203.0.113.63");
+        assert_eq!(of(0, 0xffff_ffff, false), "0.0.0.0/0");
+        assert_eq!(of(0, u128::MAX, true), "::/0");
+        assert_eq!(of(u128::MAX - 1, u128::MAX, true), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127");
+        assert_eq!(of(1, 2, true), "::1-::2");
+    }
+
+    #[test]
+    fn no_two_zones_have_one_name() {
+        let mut names = Names::default();
+        let of = ["a b", "a_b", "a\u{e4}b", "a b"].map(|zone| names.of(zone));
+        assert_eq!(of, ["zone_a_b", "zone_a_b.2", "zone_a_b.3", "zone_a_b"]);
+    }
+}
