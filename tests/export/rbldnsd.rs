@@ -10,7 +10,14 @@ use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
+use std::{
+    fs,
+    net::IpAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 use tempfile::TempDir;
 
 const POLICY: &str = r#"
@@ -63,6 +70,8 @@ fn is_served() {
         ("127.0.0.2", test),
         ("::ffff:127.0.0.2", test),
     ];
+    let said = fs::read_to_string(list.log()).expect("what rbldnsd said");
+    assert!(!said.contains("invalid") && !said.contains("list("), "{said}");
     for (address, words) in listed {
         assert_eq!(list.ask(address, "A").expect("dig"), "127.0.0.2", "{address}");
         assert_eq!(list.ask(address, "TXT").expect("dig"), format!("\"{words}\""), "{address}");
@@ -92,7 +101,7 @@ fn is_served() {
 struct Served<'a> {
     lab: &'a Lab,
     _process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl<'a> Served<'a> {
@@ -106,13 +115,19 @@ impl<'a> Served<'a> {
         command
             .args(["-n", "-u", "nobody:nogroup", "-b", "127.0.0.1/53"])
             .arg(format!("list.test:combined:{}", file.display()));
+        command.stdout(Stdio::null()).stderr(fs::File::create(folder.path().join("log"))?);
         let process = lab.edge.spawn(command).context("rbldnsd: not there? (cargo xtask setup)")?;
-        let served = Self { lab, _process: process, _folder: folder };
+        let served = Self { lab, _process: process, folder };
         wait::until(Duration::from_secs(20), || {
             served.ask("127.0.0.2", "A").ok().filter(|answer| !answer.is_empty())
         })
         .context("rbldnsd does not answer")?;
         Ok(served)
+    }
+
+    /// What it wrote; of a line that it does not read, `file ...list(LINE): invalid address`.
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     /// What it says of an address; nothing where that is not listed.

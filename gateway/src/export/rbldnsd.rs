@@ -18,7 +18,7 @@ pub(super) const ABOUT: [&str; 3] = [
 /// would refuse their mail, while the policy is still tried.
 pub(super) fn dataset(parts: &[Part<'_>]) -> String {
     let mut text = String::new();
-    for (ipv6, kind, test) in [(false, "ip4set", "127.0.0.2"), (true, "ip6trie", "::ffff:127.0.0.2")] {
+    for (ipv6, kind, test) in [(false, "ip4set", "127.0.0.2"), (true, "ip6trie", "::ffff:7f00:2")] {
         let _ = write!(text, "$DATASET {kind} @\n{test} :127.0.0.2:test entry (RFC 5782)\n");
         for part in parts.iter().filter(|part| part.ipv6 == ipv6 && part.zone.mode == Mode::Enforce) {
             let listed = prefixes(&listed(part), ipv6);
