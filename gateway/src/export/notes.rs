@@ -41,15 +41,15 @@ pub(super) fn notes(policy: &Policy, wanted: &Wanted, ends: bool) -> Vec<String>
             "return_path: is left out (swap source and destination, and match source port 25)",
         );
     }
-    let names = if knows_names {
+    let what = if knows_names {
         "names: are their addresses of now (export again when they change)"
     } else {
         "names: were not looked up, and match nothing (export without --offline)"
     };
     let named = policy.relays.iter().filter(|relay| !relay.names.list.is_empty()).map(|relay| &relay.id);
-    notes.add("relay", named.filter(|_| format != Format::Rbldnsd), names);
+    notes.add("relay", named.filter(|_| format != Format::Rbldnsd), what);
     let named = exceptions().filter(|rule| !rule.names.list.is_empty()).map(|rule| &rule.id);
-    notes.add("exception", named.filter(|_| format != Format::Rbldnsd), names);
+    notes.add("exception", named.filter(|_| format != Format::Rbldnsd), what);
 
     let bears = |destinations: &Scope<IpNetwork>| match destinations {
         Scope::Every => true,
