@@ -1,6 +1,7 @@
 //! The command line.
 
 mod asked;
+mod export;
 mod node;
 mod notice;
 mod told;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub use asked::Asked;
+pub use export::Export;
 pub use node::{Detach, Node, Run};
 pub use notice::Notice;
 pub use told::{Events as EventsAsked, Top};
@@ -105,6 +107,22 @@ Exit status: 0 compared, whether or not something is other; 1 a policy is not va
         #[arg(long)]
         json: bool,
     },
+    /// Write the policy down for other tools: nftables, other routers, a DNS list
+    #[command(after_help = "Examples:
+  gate25 export --policy /etc/gate25/policies --format nftables --interface eth1 > port25.nft && nft -f port25.nft
+  gate25 export --policy policies/west-2004.yaml --format prefixes --at 2004-07-01T00:00:00-07:00
+  gate25 export --policy /etc/gate25/policies --format rbldnsd --offline > direct-mail.zone
+
+nftables: a table of its own that decides the same, IPv4 and IPv6, with counters by zone and reason; loading it again
+replaces it in one step. Without --at its exceptions end by themselves; with --at it stays as it is at that instant.
+prefixes: lines with tabs between, `list NAME PREFIX`, then
+  `rule FAMILY ZONE permit|deny|monitor SUBSCRIBERS DESTINATIONS REASON ACTION UNTIL`:
+the first rule decides whose lists have both addresses (any: all destinations), what no rule has is permitted.
+rbldnsd: a `combined` dataset of the subscribers of enforcing zones, less those that may send everywhere.
+
+What a format cannot say is a warning, and stands in the head of the file, with version, digest and instant. The
+same policy and --at give the same octets; without --at only the line `# at` is other, unless a date has passed.")]
+    Export(Export),
     /// Greet redirected connections, say why they were blocked, take nothing
     #[command(after_help = "Examples:
   gate25 notice --config /etc/gate25/gate25.yaml

@@ -9,7 +9,7 @@ mod cover;
 mod line;
 mod pairs;
 mod rules;
-mod space;
+pub(crate) mod space;
 mod zones;
 
 pub use cover::Cover;

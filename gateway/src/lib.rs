@@ -17,6 +17,7 @@ pub mod controller;
 pub mod datapath;
 pub mod diff;
 pub mod events;
+pub mod export;
 pub mod http;
 pub mod memory;
 pub mod metrics;

@@ -9,6 +9,7 @@ use gate25::command::{
 use gate25::control::Filter;
 use gate25::controller::Failure;
 use gate25::diff;
+use gate25::export;
 use gate25::names;
 use gate25::policy::compile::Clock;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused, schema};
@@ -72,6 +73,15 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             print(&diff::compare(&*load(&old, offline)?, &*load(&new, offline)?, at)?, json, &mut out)?;
         }
         Command::Explain(arguments) => explained(arguments, &mut out)?,
+        Command::Export(arguments) => {
+            let wanted = match arguments.wanted() {
+                Ok(wanted) => wanted,
+                Err(error) => return Ok(usage(&error)),
+            };
+            let export = export::export(&*load(&arguments.policy, arguments.offline)?, &wanted);
+            export.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            out.write_all(export.text.as_bytes())?;
+        }
         Command::Preflight { node, json } => {
             let report = preflight::look(&node.config()?);
             print(&report, json, &mut out)?;

@@ -18,6 +18,7 @@ pub mod mail;
 pub mod memory;
 pub mod metrics;
 pub mod namespace;
+pub mod netfilter;
 pub mod packet;
 pub mod policy;
 pub mod process;

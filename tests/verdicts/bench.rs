@@ -1,6 +1,7 @@
 //! Runs a frame through both engines and compares all that can be seen.
 
 use crate::expect::Expect;
+use crate::exported;
 use crate::host::Host;
 use crate::policies;
 use gate25::clock;
@@ -21,10 +22,10 @@ pub(crate) const LINEAR: usize = 3520;
 
 /// One line of the table.
 pub(crate) struct Row {
-    name: String,
-    direction: Direction,
-    frame: Vec<u8>,
-    expect: Expect,
+    pub(crate) name: String,
+    pub(crate) direction: Direction,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) expect: Expect,
 }
 
 /// A frame from a subscriber and what the contract says of it.
@@ -42,6 +43,8 @@ pub(crate) struct Bench {
     pub(crate) host: Host,
     runner: Runner,
     counted: BTreeMap<String, u64>,
+    /// The policy, where an export of it says as much as both engines do.
+    exported: Option<Policy>,
 }
 
 impl Bench {
@@ -52,7 +55,10 @@ impl Bench {
 
     /// With all that a node can say.
     pub(crate) fn with(policy: &str, unmanaged: Unmanaged, enforce: bool) -> Self {
-        Self::of(&policies::load(policy), clock::now(), unmanaged, enforce)
+        let policy = policies::load(policy);
+        let bench = Self::of(&policy, clock::now(), unmanaged, enforce);
+        let is_plain = matches!(unmanaged, Unmanaged::Pass) && enforce;
+        Self { exported: is_plain.then_some(policy), ..bench }
     }
 
     /// Of a policy at a time.
@@ -60,7 +66,7 @@ impl Bench {
         let host = Host::new(policy, clock, unmanaged, enforce);
         let mut runner = Runner::new(Direction::ALL, unmanaged).expect("root, and both programs");
         runner.install(&host.tables).expect("tables in the kernel");
-        let mut bench = Self { host, runner, counted: BTreeMap::new() };
+        let mut bench = Self { host, runner, counted: BTreeMap::new(), exported: None };
         bench.counted = bench.count();
         bench
     }
@@ -81,10 +87,13 @@ impl Bench {
         only.set(sched_getcpu().expect("a processor")).expect("its number");
         sched_setaffinity(Pid::from_raw(0), &only).expect("to stay on it");
         let mut faults = Vec::new();
-        let mut number = 0;
-        for row in rows {
-            number += 1;
-            faults.extend(self.faults(&row).into_iter().map(|fault| format!("{}: {fault}", row.name)));
+        let rows: Vec<Row> = rows.into_iter().collect();
+        let number = rows.len();
+        for row in &rows {
+            faults.extend(self.faults(row).into_iter().map(|fault| format!("{}: {fault}", row.name)));
+        }
+        if let Some(policy) = &self.exported {
+            faults.extend(exported::faults(policy, &rows.iter().collect::<Vec<_>>()));
         }
         assert!(number > 0, "no rows");
         assert!(faults.is_empty(), "{} faults in {number} rows:\n{}", faults.len(), faults.join("\n"));
@@ -139,6 +148,7 @@ impl Bench {
     /// Puts another policy into both engines.
     pub(crate) fn install(&mut self, policy: &Policy, clock: Clock) {
         self.host = Host::new(policy, clock, self.host.unmanaged, true);
+        self.exported = None;
         self.runner.install(&self.host.tables).expect("tables in the kernel");
         self.recount();
     }

@@ -1,11 +1,13 @@
 //! Every rule of section 1 of the contract, as packets: each through the host engine and through the loaded program,
-//! both against what the contract says, with exact changes of all counters. Needs root.
+//! both against what the contract says, with exact changes of all counters; and plain ones through the policy's nftables
+//! ruleset. Needs root.
 #![allow(clippy::expect_used, reason = "a test that cannot go on shall stop")]
 
 mod bench;
 mod dates;
 mod ethernet;
 mod expect;
+mod exported;
 mod extensions;
 mod frames;
 mod host;

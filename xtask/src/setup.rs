@@ -36,6 +36,9 @@ pub(crate) fn run(purpose: For) -> Result<()> {
         mail_programs(&workspace())?;
         // The program alone, without a service.
         packages(&["dnsmasq-base"])?;
+        // Exports are loaded into what they are for.
+        packages(&["nftables", "bind9-dnsutils"])?;
+        rbldnsd(&workspace())?;
         components()?;
         // Renders the man pages.
         packages(&["man-db"])?;
@@ -79,6 +82,14 @@ fn promtool(workspace: &Path) -> Result<()> {
         return Ok(());
     }
     unpack(workspace, "prometheus", "usr/bin/promtool")
+}
+
+/// The server of DNS lists, out of the package but without installing it, which would start it.
+fn rbldnsd(workspace: &Path) -> Result<()> {
+    if workspace.join(".tools/bin/rbldnsd").is_file() {
+        return Ok(());
+    }
+    unpack(workspace, "rbldnsd", "usr/sbin/rbldnsd")
 }
 
 /// The mail programs that the gate is tried with, none of which runs on this machine afterwards.

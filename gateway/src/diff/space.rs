@@ -8,18 +8,18 @@ use std::net::IpAddr;
 
 /// Addresses of a family, as numbers: the first and the last one, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Span {
-    pub(super) first: u128,
-    pub(super) last: u128,
+pub(crate) struct Span {
+    pub(crate) first: u128,
+    pub(crate) last: u128,
 }
 
 impl Span {
     /// All of a family.
-    pub(super) const fn all(ipv6: bool) -> Self {
+    pub(crate) const fn all(ipv6: bool) -> Self {
         Self { first: 0, last: if ipv6 { u128::MAX } else { u32::MAX as u128 } }
     }
 
-    pub(super) fn of(prefix: IpNetwork) -> Self {
+    pub(crate) fn of(prefix: IpNetwork) -> Self {
         let number = |address| match address {
             IpAddr::V4(address) => u128::from(address.to_bits()),
             IpAddr::V6(address) => address.to_bits(),
@@ -29,12 +29,12 @@ impl Span {
 }
 
 /// A set of addresses of one family: spans in order, with a gap between any two.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Set(Vec<Span>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) struct Set(Vec<Span>);
 
 impl Set {
     /// The addresses of all these spans, in whatever order.
-    pub(super) fn union(mut spans: Vec<Span>) -> Self {
+    pub(crate) fn union(mut spans: Vec<Span>) -> Self {
         spans.sort_unstable();
         let mut set = Self::default();
         for span in spans {
@@ -43,17 +43,17 @@ impl Set {
         set
     }
 
-    pub(super) fn spans(&self) -> &[Span] {
+    pub(crate) fn spans(&self) -> &[Span] {
         &self.0
     }
 
     /// How many addresses; one too few for all of IPv6.
-    pub(super) fn count(&self) -> u128 {
+    pub(crate) fn count(&self) -> u128 {
         self.0.iter().fold(0, |sum: u128, span| sum.saturating_add(span.last - span.first).saturating_add(1))
     }
 
     /// How many that is for people.
-    pub(super) fn size(&self, ipv6: bool) -> Size {
+    pub(crate) fn size(&self, ipv6: bool) -> Size {
         if !ipv6 {
             return Size { ipv4_addresses: self.count() as u64, ipv6_networks: 0 };
         }
@@ -89,7 +89,7 @@ pub struct Size {
 
 /// What holds for a prefix, from its place in both policies.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Item<T> {
+pub(crate) enum Item<T> {
     /// What the old tables say.
     Old(T),
     /// What the new tables say.
@@ -100,15 +100,15 @@ pub(super) enum Item<T> {
 
 /// What holds for addresses that no prefix tells apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Class<T> {
-    pub(super) old: Option<T>,
-    pub(super) new: Option<T>,
+pub(crate) struct Class<T> {
+    pub(crate) old: Option<T>,
+    pub(crate) new: Option<T>,
     /// Rules that are not the same in both, and list these addresses; in order.
-    pub(super) rules: Vec<usize>,
+    pub(crate) rules: Vec<usize>,
 }
 
 /// Divides all addresses of a family into classes. Of the items of each kind the most specific one holds, of rules all.
-pub(super) fn classes<T: Copy + Eq + Hash>(
+pub(crate) fn classes<T: Copy + Eq + Hash>(
     mut items: Vec<(IpNetwork, Item<T>)>,
     ipv6: bool,
 ) -> Vec<(Class<T>, Set)> {
