@@ -1,7 +1,8 @@
-//! What `deploy/` has for people who watch: alerts and their runbook, before promtool and before a real Prometheus that
+//! What `deploy/` has for people who watch: alerts, their runbook and a dashboard, before promtool and before a real Prometheus that
 //! scrapes a real gate.
 
 mod alerts;
+mod dashboard;
 
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
