@@ -6,7 +6,7 @@ use gate25_tests::{lab::Lab, prometheus::Prometheus, wait};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-const FILE: &str = "deploy/grafana/gate25.json";
+pub(crate) const FILE: &str = "deploy/grafana/gate25.json";
 /// The variables, as somebody who looks at one node and one zone has them; what Grafana makes of a time range of a minute.
 const VARIABLES: [(&str, &str); 4] =
     [("$instance", "127.0.0.1:9125"), ("$zone", "west"), ("$__rate_interval", "15s"), ("$__range", "1m")];

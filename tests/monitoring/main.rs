@@ -3,6 +3,8 @@
 
 mod alerts;
 mod dashboard;
+mod draw;
+mod picture;
 
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{
@@ -30,11 +32,15 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The lab's name server, on the edge.
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// An end in so many hours.
+fn until(hours: i64) -> String {
+    format!("until: \"{:.0}\"", jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours))
+}
+
 /// A policy that has what is watched: a zone for alice that redirects to a responder on the edge and one for bob, a name
 /// that nobody knows, an exception that ends in three days.
 fn policy() -> String {
-    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(72);
-    let campus = policy::exception("campus", &format!("until: \"{until:.0}\""));
+    let campus = policy::exception("campus", &until(72));
     format!(
         r#"version: 1
 zones:
@@ -62,12 +68,16 @@ struct Scene<'lab> {
 
 impl<'lab> Scene<'lab> {
     fn new(lab: &'lab Lab) -> Result<Self> {
+        Self::with(lab, &policy())
+    }
+
+    fn with(lab: &'lab Lab, policy: &str) -> Result<Self> {
         let sinks = [&lab.relay, &lab.university, &lab.stranger]
             .into_iter()
             .map(|host| Sink::start(&host.namespace, host.name, &[25, 587]))
             .collect::<Result<_>>()?;
         let names = NameServer::start(&lab.edge, SERVER, 1)?;
-        let file = policy::write(lab.folder(), &policy())?;
+        let file = policy::write(lab.folder(), policy)?;
         let config = gate::write(lab, &gate::configuration(lab, &file))?;
         let mut command = command::gate25(["run", "--config"]);
         command.arg(config);
