@@ -96,6 +96,7 @@ fn with_unit(number: f64, unit: &str) -> String {
     let plain = |number: f64| match number.abs() {
         1000.0.. => format!("{:.1} k", number / 1000.0),
         10.0.. => format!("{number:.0}"),
+        _ if number.fract() == 0.0 => format!("{number:.0}"),
         _ => format!("{number:.1}"),
     };
     match unit {

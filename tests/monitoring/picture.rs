@@ -36,7 +36,7 @@ fn series(prometheus: &Prometheus<'_>, target: &Value, end: u64) -> Result<Vec<S
         prometheus.query(&query)?
     } else {
         let query = encoded(&query);
-        prometheus.api(&format!("query_range?query={query}&start={start}&end={end}&step=2"))?
+        prometheus.api(&format!("query_range?query={query}&start={start}&end={end}&step=4"))?
     };
     let answer: Value = serde_json::from_str(&answer)?;
     let point = |point: &Value| -> Option<(f64, f64)> {
