@@ -2,7 +2,10 @@
 
 use crate::picture::Series;
 use serde_json::Value;
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Pixels a column and a row of the grid.
 const CELL: (f64, f64) = (50.0, 27.0);
@@ -103,8 +106,10 @@ fn with_unit(number: f64, unit: &str) -> String {
         "percentunit" => format!("{:.1} %", number * 100.0),
         "s" => format!("{:.1} ms", number * 1000.0),
         "bps" => format!("{}b/s", plain(number)),
-        // All of it was loaded while this was drawn.
-        "dateTimeFromNow" => "some minutes ago".to_owned(),
+        "dateTimeFromNow" => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("{:.0} minutes ago", (now.as_secs_f64() - number / 1000.0) / 60.0)
+        }
         _ => plain(number),
     }
 }
