@@ -22,6 +22,7 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// For each step of a mail that arrives or is refused, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(15);
 const REFUSED: &str = "gate25_policy_reloads_total{result=\"refused\"}";
+const STILL: &str = "gate25_policy_refused";
 const DONE: &str = "gate25_policy_reloads_total{result=\"ok\"}";
 const GENERATION: &str = "gate25_policy_generation";
 
@@ -194,6 +195,7 @@ fn a_bad_policy_changes_nothing_until_it_is_mended() -> Result<()> {
         ensure!(log.lines().any(|logged| logged.contains(&line)), "{what}: no {line:?} in the log:\n{log}");
         ensure!(scene.is(true), "{what}: the old policy no longer holds: {:?}", scene.outcomes());
         ensure!(scene.gate.health()?.0 == 200, "{what}: unhealthy");
+        ensure!(scene.value(STILL)? == 1.0, "{what}: in force is what is at its path?");
     }
     fs::remove_file(&file)?;
     let took = scene.gate.wait_series(REFUSED, 4.0)?;
@@ -204,6 +206,7 @@ fn a_bad_policy_changes_nothing_until_it_is_mended() -> Result<()> {
 
     scene.change("mended", false, || policy::put(&file, WEST))?;
     ensure!(scene.value(REFUSED)? == 4.0, "{}", scene.gate.log());
+    ensure!(scene.value(STILL)? == 0.0);
     ensure!(digest != self::digest(&scene.gate.scrape()?)?);
     Ok(())
 }

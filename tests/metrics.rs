@@ -28,7 +28,7 @@ const PACKETS: [&str; 7] = ["interface", "direction", "family", "zone", "verdict
 
 /// Section 4 of the contract.
 fn contract() -> BTreeMap<&'static str, (&'static str, BTreeSet<&'static str>)> {
-    let metrics: [(&str, &str, &[&str]); 24] = [
+    let metrics: [(&str, &str, &[&str]); 25] = [
         ("gate25_packets_total", "counter", &PACKETS),
         ("gate25_bytes_total", "counter", &PACKETS),
         ("gate25_attempts_total", "counter", &PACKETS),
@@ -44,6 +44,7 @@ fn contract() -> BTreeMap<&'static str, (&'static str, BTreeSet<&'static str>)> 
         ("gate25_table_entries", "gauge", &["table"]),
         ("gate25_table_capacity", "gauge", &["table"]),
         ("gate25_name_resolutions_total", "counter", &["result"]),
+        ("gate25_policy_refused", "gauge", &[]),
         ("gate25_policy_from_state", "gauge", &[]),
         ("gate25_state_writes_total", "counter", &["result"]),
         ("gate25_clock_steps_total", "counter", &[]),

@@ -128,6 +128,11 @@ impl Page {
         let flag = |value| f64::from(u8::from(value));
         for (name, help, value) in [
             (
+                "gate25_policy_refused",
+                "1 while what is at the policy's path was refused, and the one before is in force.",
+                flag(status.is_refused),
+            ),
+            (
                 "gate25_policy_from_state",
                 "1 while the policy in force is the last good one, since its path could not be read.",
                 flag(status.kept_since.is_some()),

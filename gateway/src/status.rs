@@ -74,6 +74,8 @@ pub struct Status {
     pub reloads_refused: u64,
     /// The last policy that was refused.
     pub refusal: Option<Refusal>,
+    /// That is what is at the policy's path: nothing was taken since.
+    pub is_refused: bool,
     /// A line an interface.
     pub interfaces: Vec<Interface>,
     /// What zones try, by slot.

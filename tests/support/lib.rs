@@ -22,6 +22,7 @@ pub mod netfilter;
 pub mod packet;
 pub mod policy;
 pub mod process;
+pub mod prometheus;
 pub mod responder;
 pub mod smtp;
 pub mod testrun;
@@ -34,6 +35,7 @@ mod connections;
 mod reaper;
 mod topology;
 
+use anyhow::{Context as _, Result};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -62,9 +64,20 @@ pub fn gate25() -> PathBuf {
 /// Prometheus' checker of metrics, as `cargo xtask setup` leaves it or as it is on `PATH`.
 #[must_use]
 pub fn promtool() -> Option<PathBuf> {
+    find("promtool")
+}
+
+/// A program, as `cargo xtask setup` leaves it or as it is on `PATH`.
+fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    std::iter::once(workspace().join(".tools/bin"))
+    [workspace().join(".tools/bin"), "/usr/sbin".into()]
+        .into_iter()
         .chain(env::split_paths(&path))
-        .map(|folder| folder.join("promtool"))
+        .map(|folder| folder.join(name))
         .find(|file| file.is_file())
+}
+
+/// A program, or an error that says how to get it.
+pub fn program(name: &str) -> Result<PathBuf> {
+    find(name).with_context(|| format!("{name}: not installed (cargo xtask setup installs it)"))
 }

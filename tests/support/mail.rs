@@ -4,13 +4,12 @@
 mod exim;
 mod postfix;
 
+pub use crate::program;
 pub use exim::Exim;
 pub use postfix::Postfix;
 
-use crate::workspace;
 use anyhow::{Context as _, Result};
 use std::{
-    env,
     fmt::Write as _,
     fs::{self, File},
     path::{Path, PathBuf},
@@ -19,21 +18,7 @@ use std::{
 /// Exim, which Debian does not install beside Postfix, where it was unpacked; or as it is on `PATH`.
 #[must_use]
 pub fn exim() -> Option<PathBuf> {
-    find("exim4")
-}
-
-fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    [workspace().join(".tools/bin"), "/usr/sbin".into()]
-        .into_iter()
-        .chain(env::split_paths(&path))
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
-}
-
-/// A program, or an error that says how to get it.
-pub fn program(name: &str) -> Result<PathBuf> {
-    find(name).with_context(|| format!("{name}: not installed (cargo xtask setup installs it)"))
+    crate::find("exim4")
 }
 
 /// A message of at least so many octets, in lines of printable ASCII; some begin with a dot, none is like another.

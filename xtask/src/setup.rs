@@ -32,7 +32,7 @@ pub(crate) fn run(purpose: For) -> Result<()> {
     packages(&["iproute2", "ethtool"])?;
     ebpf_toolchain(&workspace())?;
     if purpose >= For::Tests {
-        promtool(&workspace())?;
+        prometheus(&workspace())?;
         mail_programs(&workspace())?;
         // The program alone, without a service.
         packages(&["dnsmasq-base"])?;
@@ -76,12 +76,13 @@ fn ebpf_toolchain(workspace: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prometheus' checker of metrics, out of the package but without installing it: that would start a server here.
-fn promtool(workspace: &Path) -> Result<()> {
-    if gate25_tests::promtool().is_some() {
+/// Prometheus and its checker of metrics and rules, out of the package but without installing it: that would start a
+/// server here.
+fn prometheus(workspace: &Path) -> Result<()> {
+    if ["prometheus", "promtool"].into_iter().all(|name| gate25_tests::program(name).is_ok()) {
         return Ok(());
     }
-    unpack(workspace, "prometheus", "usr/bin/promtool")
+    unpack(workspace, "prometheus", &["usr/bin/prometheus", "usr/bin/promtool"])
 }
 
 /// The server of DNS lists, out of the package but without installing it, which would start it.
@@ -102,7 +103,7 @@ fn mail_programs(workspace: &Path) -> Result<()> {
     }
     // Debian has one mail server a machine; this one is unpacked, beside its libraries.
     packages(&["libdb5.3", "libgnutls-dane0", "libidn12", "libnsl2", "libpcre2-8-0"])?;
-    unpack(workspace, "exim4-daemon-light", "usr/sbin/exim4")
+    unpack(workspace, "exim4-daemon-light", &["usr/sbin/exim4"])
 }
 
 /// Answers a question that the package's installation would ask.
@@ -117,9 +118,12 @@ fn preseed(package: &str, answer: &str) -> Result<()> {
     Ok(())
 }
 
-/// One program out of a package, into `.tools/bin`; nothing is installed or started.
-fn unpack(workspace: &Path, package: &str, program: &str) -> Result<()> {
-    eprintln!("setup: unpacking {program} from Debian's {package} into .tools (it is not installed)");
+/// Programs out of a package, into `.tools/bin`; nothing is installed or started.
+fn unpack(workspace: &Path, package: &str, programs: &[&str]) -> Result<()> {
+    eprintln!(
+        "setup: unpacking {} from Debian's {package} into .tools (it is not installed)",
+        programs.join(", ")
+    );
     let folder = workspace.join(".tools").join(package);
     fs::create_dir_all(&folder)?;
     privileged(package)?;
@@ -133,11 +137,12 @@ fn unpack(workspace: &Path, package: &str, program: &str) -> Result<()> {
     }
     let bin = workspace.join(".tools/bin");
     fs::create_dir_all(&bin)?;
-    let program = folder.join(program);
-    let target = bin.join(program.file_name().unwrap_or_default());
-    // Exim comes setuid.
-    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
-    fs::rename(program, &target).with_context(|| target.display().to_string())?;
+    for program in programs.iter().map(|program| folder.join(program)) {
+        let target = bin.join(program.file_name().unwrap_or_default());
+        // Exim comes setuid.
+        fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+        fs::rename(program, &target).with_context(|| target.display().to_string())?;
+    }
     Ok(fs::remove_dir_all(folder)?)
 }
 

@@ -48,6 +48,7 @@ impl Controller {
             let mut status = self.status.lock();
             status.reloads_done = self.tallies.add(Tally::ReloadsDone, 1);
             status.kept_since = None;
+            status.is_refused = false;
             drop(status);
             let trusted = if trust_clock { ", and the wall clock is trusted" } else { "" };
             let message = format!("{why}: the policy is in force{trusted}");
@@ -62,6 +63,7 @@ impl Controller {
             let mut status = self.status.lock();
             status.reloads_refused = self.tallies.add(Tally::ReloadsRefused, 1);
             status.refusal = Some(Refusal { time: Timestamp::now(), problems: problems.clone() });
+            status.is_refused = true;
         }
         // Also where it was refused: what it took is given back.
         self.left.get_or_insert_default();
