@@ -143,16 +143,11 @@ fn other_interfaces_are_left_alone() -> Result<()> {
 fn many_prefixes_and_long_names_load() -> Result<()> {
     let lab = Lab::new()?;
     let (long, other) = ("z".repeat(120), "ü z".repeat(30));
-    let list: String = (0..50_000_u32)
-        .map(|number| {
-            format!(
-                "{}/32\n2001:db8:{:x}:{:x}::/64\n",
-                IpAddr::from((0x0a00_0000 + number * 2).to_be_bytes()),
-                number >> 16,
-                number * 2 & 0xffff
-            )
-        })
-        .collect();
+    let both = (0..50_000_u32).map(|number| {
+        let ipv4 = IpAddr::from((0x0a00_0000 + number * 2).to_be_bytes());
+        format!("{ipv4}/32\n2001:db8:{:x}:{:x}::/64\n", number >> 16, (number * 2) & 0xffff)
+    });
+    let list = both.collect::<Vec<_>>().concat();
     std::fs::write(lab.folder().join("list.txt"), list)?;
     let text = format!(
         "version: 1

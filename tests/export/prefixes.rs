@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 #[test]
 fn first_rule_decides_as_the_contract_does() {
-    run(400, &policy(&Action::ALL), |policy| agrees(&policy));
+    run(400, &policy(Action::ALL), |policy| agrees(&policy));
 }
 
 fn agrees(policy: &Policy) -> TestCaseResult {
@@ -54,7 +54,7 @@ impl<'a> File<'a> {
             let columns: Vec<&str> = line.split('\t').collect();
             match (columns[0], columns.len()) {
                 ("list", 3) => {
-                    file.lists.entry(columns[1]).or_default().push(columns[2].parse().expect("a prefix"))
+                    file.lists.entry(columns[1]).or_default().push(columns[2].parse().expect("a prefix"));
                 }
                 ("rule", 9) => file.rules.push(columns),
                 _ => panic!("{line}"),

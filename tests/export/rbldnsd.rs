@@ -151,7 +151,7 @@ impl<'a> Served<'a> {
 
 #[test]
 fn has_whom_the_prose_lists() {
-    run(400, &policy(&Action::ALL), |policy| agrees(&policy));
+    run(400, &policy(Action::ALL), |policy| agrees(&policy));
 }
 
 fn agrees(policy: &Policy) -> TestCaseResult {

@@ -25,7 +25,7 @@ fn decides_as_the_contract_does() {
         .ip("addr del 192.0.2.1/24 dev eth0\nroute add 192.0.2.0/29 via 203.0.113.10\nroute add 2001:db8::/125 via 2001:db8:100::10\n")
         .expect("routes");
     let seen = RefCell::new(BTreeMap::new());
-    run(POLICIES, &policy(&Action::ALL), |policy| agrees(&lab, &policy, &mut seen.borrow_mut()));
+    run(POLICIES, &policy(Action::ALL), |policy| agrees(&lab, &policy, &mut seen.borrow_mut()));
     let seen = seen.into_inner();
     for direction in Direction::ALL {
         for reason in ["unmanaged", "relay", "exception", "default", "block-rule", "expired"] {

@@ -90,7 +90,7 @@ fn rbldnsd(workspace: &Path) -> Result<()> {
     if workspace.join(".tools/bin/rbldnsd").is_file() {
         return Ok(());
     }
-    unpack(workspace, "rbldnsd", "usr/sbin/rbldnsd")
+    unpack(workspace, "rbldnsd", &["usr/sbin/rbldnsd"])
 }
 
 /// The mail programs that the gate is tried with, none of which runs on this machine afterwards.
