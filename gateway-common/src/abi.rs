@@ -16,7 +16,7 @@ pub use counts::{Count, OUTCOMES, Passed, RuleCount, ZoneCounts, outcome};
 pub use flow::{FLOW_CAPACITY, Flow, FlowKey, Gateway, HALF_FLOW_CAPACITY, PORT_WORDS, Target};
 
 /// Version of all layouts below. Pinned maps of another version are never touched.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Zone slots of the counters; slot 0 is [`NO_ZONE`].
 pub const ZONE_SLOTS: u32 = 1024;

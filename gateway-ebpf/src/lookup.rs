@@ -46,7 +46,8 @@ impl Generation {
     /// Where a zone redirects to, in a family.
     #[inline(always)]
     pub(crate) fn target(&self, zone: u32, is_ipv6: bool) -> Option<(Address, u16)> {
-        // SAFETY: a target is changed only as a whole entry.
+        // SAFETY: a target is changed only as a whole entry, and none that stays what it is. (An entry that gives way may be used
+        // again at once: then a packet that was reading it goes where another zone redirects to, for a moment.)
         unsafe { maps::TARGETS.get(self.active.slot())?.get(zone) }?.of(is_ipv6)
     }
 }

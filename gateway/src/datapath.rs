@@ -4,8 +4,8 @@
 //! Everything that must outlive the controller is pinned below the node's `pin` directory:
 //!
 //! ```text
-//! PIN/abi3/tables/…        both generations, rule counters, zone slots: shared by all interfaces
-//! PIN/abi3/interface:NAME/… that interface's counters
+//! PIN/abi5/tables/…        both generations, rule counters, zone slots: shared by all interfaces
+//! PIN/abi5/interface:NAME/… that interface's counters
 //! PIN/links/NAME           the attachment, which holds the program; without that folder nothing is attached again
 //! PIN/programs/NAME        that program, for those who look
 //! PIN/return-links/NAME    the attachment of the way back, where it is needed

@@ -1,6 +1,6 @@
 //! The policy at an instant for other tools: nftables, other routers' prefix lists, a DNS list.
 //!
-//! [`plan`] says it once, from the policy's own words and not from the compiler's tables; each format only writes that
+//! `plan` says it once, from the policy's own words and not from the compiler's tables; each format only writes that
 //! down. The same policy and instant give the same octets, so that an export can be kept under version control.
 
 mod nftables;

@@ -55,6 +55,7 @@ impl Controller {
             Ok(()) => self.follow_targets(),
             Err(error) => {
                 error!("{error}: the tables in force stay, until the next try in a second");
+                self.left.get_or_insert_default();
                 self.not_before = Instant::now() + PATIENCE;
             }
         }

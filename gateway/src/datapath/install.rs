@@ -109,14 +109,15 @@ impl Store {
     /// of all rules but these go; and its place has room for as much as there is now, and not much more, so that the next
     /// install finds it ready.
     pub fn retire(&mut self, kept: impl Fn(u64) -> bool) -> Result<(), Fault> {
-        let idle = self.active()?.slot() ^ 1;
-        self.make_room(idle, self.lines)?;
+        self.quieten()?;
         let gone = self.rule_numbers()?;
         let mut rules = self.rules()?;
         gone.iter()
             .filter(|number| !kept(**number))
             .try_for_each(|number| rules.remove(number))
-            .map_err(|error| fault("RULES", error))
+            .map_err(|error| fault("RULES", error))?;
+        let idle = self.active()?.slot() ^ 1;
+        self.make_room(idle, self.lines)
     }
 
     /// Back to the generation before the last install, whose tables still stand. The other's go when it is retired.

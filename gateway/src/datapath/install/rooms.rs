@@ -48,39 +48,37 @@ impl Store {
         self.aim(slot, targets)
     }
 
-    /// Waits until nobody reads the idle place any more, and sees to it that so many lines fit there. What cannot be put there
-    /// is made anew the next time.
+    /// Waits until nobody reads the idle place any more, and sees to it that so many lines fit there. On an error it has what it had.
     pub(super) fn make_room(&mut self, slot: u32, lines: usize) -> Result<(), Fault> {
         self.quieten()?;
         let needed = lines.saturating_sub(HEAD);
-        let Room { rest, targets } = std::mem::take(&mut self.rooms[slot as usize]);
-        let rest = if let Some((array, room)) = rest.filter(|(_, room)| fits(needed, *room)) {
-            (array, room)
-        } else {
+        let place = slot as usize;
+        if !self.rooms[place].rest.as_ref().is_some_and(|(_, room)| fits(needed, *room)) {
             let room = room_for(needed);
             let made = sys::array(room).map_err(|error| Fault::kernel("map TABLES", error))?;
             let array = MapData::from_fd(made).map_err(|error| fault("TABLES", error))?;
-            (self.set("TABLES", slot, array)?, room)
-        };
-        let targets = if let Some(targets) = targets {
-            targets
-        } else {
+            self.set("TABLES", slot, &array)?;
+            self.rooms[place].rest = Some((array, room));
+        }
+        if self.rooms[place].targets.is_none() {
             // Room for all of them: some may be left out now because they do not answer, and come back.
             let made = HashMap::create(ZONE_SLOTS, NO_PREALLOC).map_err(|error| fault("TARGETS", error))?;
-            self.set("TARGETS", slot, made)?
-        };
-        self.rooms[slot as usize] = Room { rest: Some(rest), targets: Some(targets) };
+            self.set("TARGETS", slot, &made)?;
+            self.rooms[place].targets = Some(made);
+        }
         Ok(())
     }
 
     /// Waits until nobody reads the idle place any more: an array is set again where it is, which changes nothing but waits.
     /// (Before a first install there is none; but the start of a process lies behind whoever flipped last.)
-    fn quieten(&mut self) -> Result<(), Fault> {
+    pub(super) fn quieten(&mut self) -> Result<(), Fault> {
         if !self.is_quiet {
-            let array = (0..).zip(&mut self.rooms).find_map(|(slot, room)| Some((slot, room.rest.take()?)));
-            if let Some((slot, (array, room))) = array {
-                let array = self.set("TABLES", slot, array)?;
+            if let Some(slot) = (0..2).find(|slot| self.rooms[*slot as usize].rest.is_some())
+                && let Some((array, room)) = self.rooms[slot as usize].rest.take()
+            {
+                let waited = self.set("TABLES", slot, &array);
                 self.rooms[slot as usize].rest = Some((array, room));
+                waited?;
             }
             self.is_quiet = true;
         }
@@ -88,14 +86,13 @@ impl Store {
     }
 
     /// Sets an inner map. The kernel waits then for every packet that is under way (`synchronize_rcu`).
-    fn set<V: InnerMap>(&mut self, name: &'static str, slot: u32, inner: V) -> Result<V, Fault>
+    fn set<V: InnerMap>(&mut self, name: &'static str, slot: u32, inner: &V) -> Result<(), Fault>
     where
         for<'a> ArrayOfMaps<&'a mut MapData, V>: TryFrom<&'a mut Map, Error = MapError>,
     {
         let mut generations: ArrayOfMaps<&mut MapData, V> =
             self.map(name)?.try_into().map_err(|error| fault(name, error))?;
-        generations.set(slot, &inner, 0).map_err(|error| fault(name, error))?;
-        Ok(inner)
+        generations.set(slot, inner, 0).map_err(|error| fault(name, error))
     }
 
     /// Changes where the zones of a generation redirect to.
@@ -104,7 +101,10 @@ impl Store {
         let Some(inner) = &mut self.rooms[slot as usize].targets else { return Ok(()) };
         let mut changed = || -> Result<(), MapError> {
             for (zone, target) in targets {
-                inner.insert(zone, target, 0)?;
+                // An entry that is replaced is used again at once, perhaps while a packet reads it: only where it must be.
+                if inner.get(zone, 0).ok() != Some(*target) {
+                    inner.insert(zone, target, 0)?;
+                }
             }
             let known = inner.keys().collect::<Result<Vec<u32>, _>>()?;
             known.iter().filter(|zone| !targets.contains_key(zone)).try_for_each(|zone| inner.remove(zone))
