@@ -3,7 +3,7 @@
 use crate::{Case, Checked, ZONES};
 use gate25::cli::Format;
 use gate25::policy::problem::Code;
-use serde_json::Value;
+use serde_json::{Value, json};
 use serde_sarif::sarif::Sarif;
 use std::collections::BTreeSet;
 use std::fs;
@@ -69,7 +69,7 @@ fn sarif_has_rules_and_regions() {
     let run = &log["runs"][0];
     let results = run["results"].as_array().expect("a list");
     let uri = |result: &Value| result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].clone();
-    let region = |result: &Value| result["locations"][0]["physicalLocation"]["region"].to_string();
+    let region = |result: &Value| result["locations"][0]["physicalLocation"]["region"].clone();
     let told: Vec<_> = results
         .iter()
         .map(|result| (result["level"].as_str(), result["ruleId"].as_str(), uri(result), region(result)))
@@ -78,23 +78,13 @@ fn sarif_has_rules_and_regions() {
     assert_eq!(
         told,
         [
-            (
-                Some("warning"),
-                Some("undocumented"),
-                file("p.yaml"),
-                r#"{"startColumn":3,"startLine":7}"#.into()
-            ),
-            (
-                Some("error"),
-                Some("unknown-word"),
-                file("p.yaml"),
-                r#"{"startColumn":21,"startLine":8}"#.into()
-            ),
+            (Some("warning"), Some("undocumented"), file("p.yaml"), json!({"startColumn":3,"startLine":7})),
+            (Some("error"), Some("unknown-word"), file("p.yaml"), json!({"startColumn":21,"startLine":8})),
             (
                 Some("error"),
                 Some("bad-prefix"),
                 file("a%20b%2Cc%25.txt"),
-                r#"{"endColumn":11,"startColumn":1,"startLine":1}"#.into()
+                json!({"endColumn":11,"startColumn":1,"startLine":1})
             ),
         ]
     );
