@@ -67,7 +67,7 @@ fn what_is_to_be_copied_is_right() {
     }
     assert_eq!(policies, 4);
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let at = Some("2030-01-01T00:00:00Z".parse().expect("an instant"));
+    let at = Some("2029-01-01T00:00:00Z".parse().expect("an instant"));
     let options = check::Options { policy: folder.path(), offline: true, at, format: Format::Text };
     let is_valid = check::check(options, &mut out, &mut err).expect("memory");
     assert!(is_valid && err.is_empty(), "{}", String::from_utf8_lossy(&err));
@@ -131,8 +131,8 @@ fn completions_know_every_verb() {
         }
     }
     let bash = folder.path().join("completions/gate25.bash");
-    // As bash calls it, after `gate25 ex`.
-    let ask = "source \"$1\"; COMP_WORDS=(gate25 ex); COMP_CWORD=1; _gate25 gate25 ex gate25; echo \"${COMPREPLY[*]}\"";
+    // As bash calls it, after `gate25 expl`.
+    let ask = "source \"$1\"; COMP_WORDS=(gate25 expl); COMP_CWORD=1; _gate25 gate25 expl gate25; echo \"${COMPREPLY[*]}\"";
     let output = Command::new("bash").args(["-c", ask, "bash"]).arg(bash).output().expect("bash");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "explain", "{output:?}");
 }
