@@ -155,8 +155,8 @@ fn throughput(report: &mut Report, gates: &mut [Gate], quick: bool) -> Result<()
 
 fn loading(report: &mut Report, _: &mut [Gate], quick: bool) -> Result<()> {
     let sizes: &[usize] =
-        if quick { &[10, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
-    let most_beside = if quick { 100_000 } else { 1_000_000 };
+        if quick { &[10, 100_000, 1_000_000] } else { &[10, 100, 1_000, 10_000, 100_000, 1_000_000] };
+    let most_beside = if quick { 10_000 } else { 1_000_000 };
     loading::run(report, &loading::Plan { sizes, rounds: 5, most_beside })
 }
 
