@@ -1,7 +1,8 @@
 //! From the installation to the purge, with mail passing through.
 
 use crate::site::{
-    SOON, becomes, bring, bring_next, change, enforce, is_open, policies, process, scrape, sinks, traces,
+    SOON, becomes, bring, bring_next, change, enforce, is_open, policies, process, running, scrape, sinks,
+    traces,
 };
 use crate::stream;
 use anyhow::{Context as _, Result, ensure};
@@ -37,8 +38,6 @@ fn is_installed_upgraded_under_traffic_booted_and_purged() -> Result<()> {
     enforce(&root)?;
     becomes(&lab, &machine, false)?;
 
-    let attached = xdp::on(&lab.edge, INTERFACE)?;
-    ensure!(attached.is_some(), "nothing attached");
     let counted = scrape(&lab)?;
     let old = process(&machine, "gate25")?;
     let next = bring_next(&root)?;
@@ -54,7 +53,6 @@ fn is_installed_upgraded_under_traffic_booted_and_purged() -> Result<()> {
     ensure!(new != old, "the old controller still runs");
     let program = machine.ok(&format!("tail --bytes=16 /proc/{new}/exe"))?;
     ensure!(program == "the next version", "not the new program: {program}");
-    ensure!(xdp::on(&lab.edge, INTERFACE)? == attached, "the same eBPF was not taken up as it is");
     not_less(&counted, &scrape(&lab)?)?;
     ensure!(fs::read_to_string(policies(&root))?.contains("mode: enforce "), "the policy was replaced");
 
@@ -131,10 +129,7 @@ fn what_goes_wrong_changes_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let root = Machine::install(&lab)?;
     let _sinks = sinks(&lab)?;
-    let machine = Machine::boot(&lab, &root)?;
-    machine.ok(&format!("apt-get install --quiet=2 --yes {}", bring(&root)?))?;
-    enforce(&root)?;
-    machine.ok("systemctl enable --now gate25")?;
+    let machine = running(&lab, &root, "gate25")?;
     ensure!(!is_open(&lab)?, "not enforced: {}", machine.journal("gate25")?);
 
     let config = root.join("etc/gate25/gate25.yaml");
@@ -143,7 +138,7 @@ fn what_goes_wrong_changes_nothing() -> Result<()> {
     stream::during(&lab, |_| {
         let ended = machine.run(&format!("apt-get install --quiet=2 --yes {next}"))?;
         ensure!(ended.code == Some(0), "{ended:?}");
-        ensure!(ended.stderr.contains("Job for gate25.service failed"), "says nothing: {ended:?}");
+        ensure!(ended.stdout.contains("Job for gate25.service failed"), "says nothing: {ended:?}");
         let minded = || machine.journal("gate25").ok().filter(|said| said.contains("interfacez"));
         wait::until(SOON, minded).context("the journal does not say why")?;
         Ok(())

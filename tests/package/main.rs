@@ -3,6 +3,7 @@
 
 mod life;
 mod site;
+mod units;
 
 #[path = "../adopt/stream.rs"]
 mod stream;

@@ -82,6 +82,15 @@ pub(crate) fn becomes(lab: &Lab, machine: &Machine<'_>, open: bool) -> Result<()
     })
 }
 
+/// A machine with the package on it, whose policy enforces and whose services run.
+pub(crate) fn running<'lab>(lab: &'lab Lab, root: &Path, units: &str) -> Result<Machine<'lab>> {
+    let machine = Machine::boot(lab, root)?;
+    machine.ok(&format!("apt-get install --quiet=2 --yes {}", bring(root)?))?;
+    enforce(root)?;
+    machine.ok(&format!("systemctl enable --now {units}"))?;
+    Ok(machine)
+}
+
 /// The process of a unit.
 pub(crate) fn process(machine: &Machine<'_>, unit: &str) -> Result<u32> {
     let id: u32 = machine.ok(&format!("systemctl show --property=MainPID --value {unit}"))?.trim().parse()?;
@@ -92,7 +101,7 @@ pub(crate) fn process(machine: &Machine<'_>, unit: &str) -> Result<u32> {
 /// Everything that a package could leave: files, but those in which Debian keeps what it did; users and groups; programs
 /// and maps.
 pub(crate) fn traces(root: &Path) -> Result<BTreeSet<String>> {
-    const DEBIAN: [&str; 8] = [
+    const DEBIAN: [&str; 9] = [
         "root",
         "var/cache",
         "var/lib/apt",
@@ -101,6 +110,7 @@ pub(crate) fn traces(root: &Path) -> Result<BTreeSet<String>> {
         "var/log/apt",
         "var/log/dpkg.log",
         "var/log/journal",
+        "var/tmp",
     ];
     let mut found = BTreeSet::new();
     let mut folders = vec![root.to_path_buf()];
