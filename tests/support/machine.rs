@@ -4,7 +4,7 @@ use crate::{
     command::{self, Ended},
     lab::Lab,
     namespace::checked,
-    process::Process,
+    process::{Process, Signal},
     wait,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -21,8 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Of what runs on it.
 const ENVIRONMENT: [&str; 2] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"];
 
-/// `$0` is the machine's root folder. Settings of the kernel are everybody's, so they are read-only. The groups of
-/// processes are as the host has them: of the second version, or of the first for all but systemd's own.
+/// `$0` is the machine's root folder, `$1` the lab's mark: the name of a group of processes (in the hierarchy of the second
+/// version, whatever else the host has), which is the root of the machine's groups, so that no two machines share any.
+const GROUP: &str = r#"
+mount -t cgroup2 cgroup "$0/mnt"
+mkdir -p "$0/mnt/$1"
+echo $$ > "$0/mnt/$1/cgroup.procs"
+umount "$0/mnt"
+exec unshare --pid --ipc --uts --cgroup --fork --kill-child sh -ec "$2" "$0"
+"#;
+
+/// `$0` is the machine's root folder. Settings of the kernel are everybody's, so they are read-only.
 const BOOT: &str = r#"
 mount --bind "$0" "$0"
 cd "$0"
@@ -30,15 +39,7 @@ mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
 mount -t sysfs sysfs sys
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    mount -t cgroup2 cgroup sys/fs/cgroup
-else
-    mount -t tmpfs -o mode=755 cgroup sys/fs/cgroup
-    mkdir sys/fs/cgroup/unified sys/fs/cgroup/systemd
-    mount -t cgroup2 cgroup sys/fs/cgroup/unified
-    mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
-    set -- systemd.unified_cgroup_hierarchy=0
-fi
+mount -t cgroup2 cgroup sys/fs/cgroup
 mount -t bpf bpf sys/fs/bpf
 for folder in run tmp; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 chmod 1777 tmp
@@ -50,7 +51,7 @@ done
 mkdir dev/pts dev/shm
 ln -s pts/ptmx dev/ptmx
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
-exec env -i container=gate25-lab PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd "$@"
+exec env -i container=gate25-lab PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd
 "#;
 
 /// The machine; what runs on it ends with it, the folder stays until the lab goes.
@@ -59,7 +60,7 @@ pub struct Machine<'lab> {
     lab: &'lab Lab,
     /// Of the machine's first process, outside.
     id: u32,
-    _first: Process,
+    first: Process,
 }
 
 impl<'lab> Machine<'lab> {
@@ -88,15 +89,18 @@ impl<'lab> Machine<'lab> {
     /// Boots what [`Self::install`] unpacked, and awaits that everything that starts with the machine has started.
     pub fn boot(lab: &'lab Lab, root: &Path) -> Result<Self> {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]);
-        command.args(["sh", "-ec", BOOT]).arg(root);
+        command.args(["--mount", "sh", "-ec", GROUP]).arg(root).args([lab.mark(), BOOT]);
         let log = File::create(lab.folder().join("boot.log"))?;
         command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let first = lab.edge.spawn(command)?;
         let children = format!("/proc/{0}/task/{0}/children", first.id());
-        let id = || fs::read_to_string(&children).ok()?.trim().parse().ok();
-        let id = wait::until(PATIENCE, id).context("unshare has no child")?;
-        let machine = Self { lab, id, _first: first };
+        // Others come and go before.
+        let id = || {
+            let id: u32 = fs::read_to_string(&children).ok()?.trim().parse().ok()?;
+            (fs::read_to_string(format!("/proc/{id}/comm")).ok()? == "systemd\n").then_some(id)
+        };
+        let id = wait::until(PATIENCE, id).context("no systemd was started")?;
+        let machine = Self { lab, id, first };
         let booted = || {
             let state = machine.run("systemctl is-system-running").ok()?;
             ["running", "degraded"].contains(&state.stdout.trim()).then_some(state)
@@ -132,6 +136,15 @@ impl<'lab> Machine<'lab> {
     /// What is on its journal about a unit.
     pub fn journal(&self, unit: &str) -> Result<String> {
         self.ok(&format!("journalctl --no-pager --output=cat --unit={unit}"))
+    }
+}
+
+impl Drop for Machine<'_> {
+    /// As when the power fails.
+    fn drop(&mut self) {
+        self.first.signal(Signal::SIGKILL);
+        // The first process is the last that goes.
+        wait::until(PATIENCE, || (!Path::new(&format!("/proc/{}", self.id)).exists()).then_some(()));
     }
 }
 
