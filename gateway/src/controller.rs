@@ -13,6 +13,7 @@ mod toward;
 
 use crate::config::Config;
 use crate::control::Reload;
+use crate::datapath::adopt::Held;
 use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
@@ -88,6 +89,8 @@ pub struct Controller {
     store: Store,
     slots: Slots,
     attachments: Vec<Attachment>,
+    /// The maps of their programs.
+    held: Vec<Held>,
     /// Of the first interfaces, or of none.
     return_paths: Vec<ReturnPath>,
     /// The policy in force needs them.

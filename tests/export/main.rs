@@ -16,15 +16,14 @@ mod policies;
 mod random;
 #[path = "../verdicts/reference.rs"]
 mod reference;
+#[path = "../verdicts/runs.rs"]
+mod runs;
 
 use gate25::export::{Format, Wanted, export};
 use gate25::policy::Policy;
 use gate25_common::verdict::Direction;
 use jiff::Timestamp;
-use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
 use reference::Judgement;
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 
 /// The policy at an instant, for somebody.
@@ -42,20 +41,4 @@ fn judge(policy: &Policy, pair: (IpAddr, IpAddr), at: Timestamp, direction: Dire
 fn pairs() -> impl Iterator<Item = (IpAddr, IpAddr)> {
     let both = (0..2).flat_map(|family| (0..64).map(move |pair| (family == 1, pair)));
     both.map(|(ipv6, pair)| (random::address(ipv6, pair / 8), random::address(ipv6, pair % 8)))
-}
-
-/// Runs a property, with another seed every time; `PROPTEST_RNG_SEED` repeats one.
-fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> TestCaseResult) {
-    let given = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(seed),
-        max_shrink_time: 20_000,
-        ..ProptestConfig::default()
-    };
-    if let Err(error) = TestRunner::new(config).run(strategy, test) {
-        panic!("PROPTEST_RNG_SEED={seed}: {error}");
-    }
 }

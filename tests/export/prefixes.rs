@@ -1,7 +1,8 @@
 //! Lists and rules, read as the head of the file says that they are read.
 
 use crate::random::{noon, policy};
-use crate::{exported, judge, pairs, run};
+use crate::runs::run;
+use crate::{exported, judge, pairs};
 use gate25::export::Format;
 use gate25::policy::{Action, Mode, Policy};
 use gate25_common::verdict::{Decision, Direction};

@@ -1,7 +1,8 @@
 //! The list in a real rbldnsd, asked by dig.
 
 use crate::random::{address, noon, policy};
-use crate::{exported, policies, run};
+use crate::runs::run;
+use crate::{exported, policies};
 use anyhow::{Context as _, Result};
 use gate25::export::Format;
 use gate25::policy::{Action, Mode, Policy, Scope};

@@ -31,4 +31,5 @@ mod property;
 mod random;
 mod redirected;
 mod reference;
+mod runs;
 mod unreachable;

@@ -1,12 +1,11 @@
 //! Random policies and packets: the tables agree with the contract's prose, and the kernel with the host.
-//!
-//! Another seed every time; a failure prints it, and `PROPTEST_RNG_SEED` repeats it.
 
 use crate::answers::dissect;
 use crate::bench::{Bench, LINEAR, traced};
 use crate::host::{Host, parsed};
 use crate::random::{Frame, address, frame, noon, policy};
 use crate::reference::{Judgement, judge};
+use crate::runs::{run, run_until};
 use crate::{redirected, unreachable};
 use gate25::clock;
 use gate25::datapath::object::Unmanaged;
@@ -21,10 +20,9 @@ use gate25_tests::packet::{ACK, Link, SYN, Tcp, packet};
 use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
+use proptest::test_runner::TestCaseResult;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
 /// What can be said of TCP to port 25.
@@ -38,22 +36,6 @@ const DECIDED: [Reason; 6] = [
 ];
 
 const HOUR: u64 = 3_600_000_000_000;
-
-/// Runs a property, with another seed every time.
-pub(crate) fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> TestCaseResult) {
-    let given = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(seed),
-        max_shrink_time: 20_000,
-        ..ProptestConfig::default()
-    };
-    if let Err(error) = TestRunner::new(config).run(strategy, test) {
-        panic!("PROPTEST_RNG_SEED={seed}: {error}");
-    }
-}
 
 /// The verdict in the words of the policy.
 fn in_words(host: &Host, verdict: &Verdict) -> Judgement {
@@ -156,9 +138,16 @@ fn pairs() -> impl Iterator<Item = (bool, u8, u8)> {
 #[test]
 fn tables_say_what_the_contract_says() {
     let seen = RefCell::new(<[Seen; 2]>::default());
-    run(1_500, &(policy(&Action::ALL[1..]), any::<bool>()), |(policy, block_unmanaged)| {
-        agrees_with_prose(&policy, block_unmanaged, &mut seen.borrow_mut())
-    });
+    run_until(
+        1_500,
+        &(policy(&Action::ALL[1..]), any::<bool>()),
+        |(policy, block_unmanaged)| agrees_with_prose(&policy, block_unmanaged, &mut seen.borrow_mut()),
+        || {
+            let [egress, back] = &*seen.borrow();
+            egress.has(10_000, DECIDED.iter(), Action::ALL)
+                && back.has(3_000, DECIDED.iter(), &[Action::None, Action::Drop])
+        },
+    );
     let [egress, back] = seen.into_inner();
     egress.must_have(10_000, DECIDED.iter(), Action::ALL);
     back.must_have(3_000, DECIDED.iter(), &[Action::None, Action::Drop]);

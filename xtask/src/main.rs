@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod man;
 mod setup;
 mod shell;
@@ -29,6 +30,8 @@ enum Verb {
     Demo,
     /// Measure what packets cost, beside an empty program and beside the alternatives, all in one run (ten minutes)
     Bench(bench::Arguments),
+    /// Build the Debian package: the program, its units, pages, completions and documents
+    Dist,
     /// Write man pages and shell completions into a folder
     Man(man::Arguments),
     /// Formatting, clippy, the build, all tests, the documentation
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::run(setup::For::Tests),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Dist => dist::run(),
         Verb::Man(arguments) => man::run(&arguments),
         Verb::Test => test::run(),
     };
