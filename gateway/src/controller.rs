@@ -26,6 +26,7 @@ use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::Tallies;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::heart;
 use crate::memory;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
@@ -155,6 +156,7 @@ impl Controller {
     pub fn run(mut self, inputs: &Receiver<Input>) {
         let mut next = Instant::now() + TICK;
         loop {
+            heart::beat();
             self.retire();
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
