@@ -106,17 +106,14 @@ fn sources(folder: &Path) -> String {
     let mut lines = text.lines().peekable();
     let mut whole = String::with_capacity(text.len());
     while let Some(line) = lines.next() {
-        match line.strip_suffix('\\') {
-            Some(begun) => {
-                whole += begun;
-                if let Some(next) = lines.peek_mut() {
-                    *next = next.trim_start();
-                }
+        if let Some(begun) = line.strip_suffix('\\') {
+            whole += begun;
+            if let Some(next) = lines.peek_mut() {
+                *next = next.trim_start();
             }
-            None => {
-                whole += line;
-                whole.push('\n');
-            }
+        } else {
+            whole += line;
+            whole.push('\n');
         }
     }
     whole
