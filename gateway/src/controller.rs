@@ -246,6 +246,8 @@ impl Controller {
         let before = status.installed.as_ref().filter(|before| before.loaded == loaded);
         let since = before.and_then(|before| before.since).or_else(|| Some(Instant::now()));
         status.redirects = redirects;
+        // The clock it goes by, which may be trusted from here on: nobody is told of the one before.
+        status.clock_behind = clock.newest.duration_since(clock.wall).as_secs_f64();
         status.installed = Some(Arc::new(Installed {
             policy: with_addresses,
             next_change: self.next_change,

@@ -25,7 +25,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Install what building, the demo and the tests need; says what, takes seconds when nothing is missing
-    Setup,
+    Setup {
+        /// What it is for
+        #[arg(value_enum, default_value = "tests")]
+        purpose: setup::For,
+    },
     /// Watch the gate work: a lab of network namespaces, real SMTP, a reload half-way
     Demo,
     /// Measure what packets cost, beside an empty program and beside the alternatives, all in one run (ten minutes)
@@ -40,7 +44,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
-        Verb::Setup => setup::run(setup::For::Tests),
+        Verb::Setup { purpose } => setup::run(purpose),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Dist => dist::run(),

@@ -19,8 +19,10 @@ const BPF_LINKER: &str = "0.13.0";
 const CARGO_DEB: &str = "3.8.0";
 
 /// What is to be done afterwards; each needs what those before it need.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum For {
+    /// The program alone.
+    Build,
     /// A lab with the real program in it.
     Demo,
     /// A Debian package.
@@ -33,8 +35,10 @@ pub(crate) enum For {
 
 /// Installs what is missing.
 pub(crate) fn run(purpose: For) -> Result<()> {
-    packages(&["iproute2", "ethtool"])?;
     ebpf_toolchain(&workspace())?;
+    if purpose >= For::Demo {
+        packages(&["iproute2", "ethtool"])?;
+    }
     if purpose >= For::Dist {
         debian_packager(&workspace())?;
     }
