@@ -107,7 +107,7 @@ fn a_restart_and_detach_need_no_more_than_the_unit_has() -> Result<()> {
     Ok(())
 }
 
-/// Without CAP_DAC_OVERRIDE root is not above the modes of files; a start says so, and not only the first reload.
+/// Without `CAP_DAC_OVERRIDE` root is not above the modes of files; a start says so, and not only the first reload.
 #[test]
 fn a_policy_of_somebody_else_must_be_readable() -> Result<()> {
     use std::os::unix::fs::{PermissionsExt as _, chown};

@@ -59,10 +59,9 @@ impl Manager {
 }
 
 /// `gate25 run`, watched by that one.
-fn run(lab: &Lab, command: &mut Command, limit: Duration) -> Result<()> {
+fn watched(lab: &Lab, command: &mut Command, limit: Duration) {
     command.env("NOTIFY_SOCKET", lab.folder().join("notify"));
     command.env("WATCHDOG_USEC", limit.as_micros().to_string());
-    Ok(())
 }
 
 /// One thread that does not go on, while all others do.
@@ -92,7 +91,7 @@ fn a_controller_that_hangs_is_silent() -> Result<()> {
     let mut command = Command::new(gate25_tests::gate25());
     command.arg("run").arg("--config").arg(gate::write(&lab, &gate::configuration(&lab, &file))?);
     let limit = Duration::from_secs(1);
-    run(&lab, &mut command, limit)?;
+    watched(&lab, &mut command, limit);
     let gate = Gate::run(&lab, command, SOON)?;
     let enforcing = "STATUS=enforcing on eth1: 1 zone, 0 exceptions";
     let ready = wait::until(SOON, || manager.next().filter(|word| word[0] == "READY=1"));
@@ -156,7 +155,7 @@ fn what_takes_its_time_does_not_hang() -> Result<()> {
     command.args(["run", "--config", text(&config)]);
     let mut command = dns::asking(&lab.folder().join("resolv.conf"), &[server], &command)?;
     let limit = Duration::from_secs(4);
-    run(&lab, &mut command, limit)?;
+    watched(&lab, &mut command, limit);
     let gate = Gate::run(&lab, command, 2 * SOON)?;
     manager.hears(|line| line == "READY=1").context("not ready")?;
     let mut next = Instant::now();
