@@ -5,6 +5,7 @@ use crate::heart::Heart;
 use crate::status::{Shared, Status};
 use gate25_common::verdict::RuleKind;
 use sd_notify::NotifyState;
+use std::fmt::Write as _;
 use std::time::Duration;
 use tracing::warn;
 
@@ -61,15 +62,16 @@ fn line(status: &Status) -> String {
     };
     if let Some(installed) = &status.installed {
         let exceptions = installed.rules.values().filter(|rule| rule.kind == RuleKind::Exception).count();
-        line += &format!(": {}, {}", count(installed.zones.len(), "zone"), count(exceptions, "exception"));
+        let (zones, exceptions) = (count(installed.zones.len(), "zone"), count(exceptions, "exception"));
+        line.extend([": ", &zones, ", ", &exceptions]);
     }
     if let Some(since) = status.kept_since {
-        line += &format!("; of {since}, for the policy at its path cannot be read");
+        let _ = write!(line, "; of {since}, for the policy at its path cannot be read");
     }
     if let Some(refusal) = status.refusal.as_ref().filter(|_| status.is_refused) {
         line += "; the policy at its path is refused";
         if let Some(problem) = refusal.problems.first() {
-            line += &format!(": {problem}");
+            line.extend([": ", problem]);
         }
     }
     // A datagram has lines.

@@ -54,9 +54,10 @@ fn a_reboot_without_the_policy() -> Result<()> {
     run.env("NOTIFY_SOCKET", &notify);
     let gate = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            let mut word = [0; 16];
-            let length = wait::until(SOON, || ready.recv(&mut word).ok()).context("no word of its start")?;
-            ensure!(&word[..length] == b"READY=1");
+            let mut word = [0; 1024];
+            let is_ready = |word: &[u8]| word.starts_with(b"READY=1\n").then_some(());
+            wait::until(SOON, || ready.recv(&mut word).ok().and_then(|length| is_ready(&word[..length])))
+                .context("no word of its start")?;
             ensure!(xdp::on(&lab.edge, INTERFACE)?.is_some(), "ready before it enforces");
             Ok(())
         });

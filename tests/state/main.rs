@@ -1,10 +1,12 @@
-//! What is kept in `state`, the clock, and `gate25 reload`.
+//! The controller as a service: what is kept in `state`, the clock, `gate25 reload`, its unit, capabilities and watchdog.
 
+mod capabilities;
 mod clock;
 mod disk;
 mod kept;
 mod reload;
 mod unit;
+mod watchdog;
 
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{

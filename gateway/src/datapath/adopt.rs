@@ -215,11 +215,11 @@ fn running(pins: &Pins) -> Result<Vec<Running>, Fault> {
 /// What an interface's program is made of; nothing if it is no program.
 fn run(pin: &Path, program: &OwnedFd) -> Option<Running> {
     let maps = sys::program(program.as_fd()).ok()?.maps;
-    let named = |id: &u32| {
+    let of = |id: &u32| {
         let map = sys::map_by_id(*id).and_then(|map| sys::map(map.as_fd()))?;
         Ok((sys::name(&map.name), *id))
     };
-    let names = maps.iter().map(named).collect();
+    let names = maps.iter().map(of).collect();
     Some(Running { interface: pins::decode(pin), maps: maps.into_iter().collect(), names })
 }
 

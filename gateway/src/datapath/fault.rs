@@ -1,8 +1,8 @@
 //! What can go wrong on the way into the kernel, in one line with a remedy.
 
 use crate::policy::compile::TooLarge;
-use std::fmt;
 use std::path::Path;
+use std::{fmt, io};
 
 /// One fault: `what: value: cause (remedy)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +47,12 @@ impl Fault {
     }
 
     /// What a program that runs has, and is not pinned there any more.
-    pub(crate) fn hidden(pin: &Path, cause: &std::io::Error) -> Self {
-        let remedy = "the running program keeps its own, which only CAP_SYS_ADMIN finds: start gate25 once as root, by hand";
-        Self::new("pin", pin.display(), format!("is gone: {cause}"), remedy)
+    pub(crate) fn hidden(pin: &Path, cause: &io::Error) -> Self {
+        if cause.kind() != io::ErrorKind::PermissionDenied {
+            return Self::kernel(pin.display(), cause);
+        }
+        let cause = "is gone, and the program that runs keeps its own, which only CAP_SYS_ADMIN may look for";
+        Self::new("pin", pin.display(), cause, "start gate25 once as root, by hand: that pins it again")
     }
 
     /// A map or program that the kernel does not take.
