@@ -120,7 +120,7 @@ fn refuses_what_it_cannot_do() -> Result<()> {
         (
             &["--policy", good, "--format", "nftables", "--interface", "a\" drop #"],
             2,
-            "usage: a\" drop #: invalid value",
+            "usage: a\" drop #: is no interface's name (write it as ",
         ),
         (&["--policy", "no-such.yaml", "--format", "prefixes"], 1, "no-such.yaml"),
         (
