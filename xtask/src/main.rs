@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod man;
+mod picture;
 mod setup;
 mod shell;
 mod table;
@@ -31,6 +32,8 @@ enum Verb {
     Bench(bench::Arguments),
     /// Write man pages and shell completions into a folder
     Man(man::Arguments),
+    /// Draw docs/dashboard.svg anew: what the dashboard shows of a gate that is watched for four minutes
+    Picture,
     /// Formatting, clippy, the build, all tests, the documentation
     Test,
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
+        Verb::Picture => picture::run(),
         Verb::Test => test::run(),
     };
     match result {
