@@ -183,7 +183,7 @@ fn file_list(
     let path = check.source.path.parent().unwrap_or(Path::new("")).join(file);
     let list = inputs.list(&path, check.report).unwrap_or_else(|mut why| {
         if path != Path::new(file) {
-            why.remedy += &format!("; it stands for {}", path.display());
+            why.remedy = format!("{}; it stands for {}", why.remedy, path.display());
         }
         check.problem(place, file, why);
         None
