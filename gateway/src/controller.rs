@@ -13,6 +13,7 @@ mod toward;
 
 use crate::config::Config;
 use crate::control::Reload;
+use crate::datapath::adopt::Held;
 use crate::datapath::attach::Attachment;
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
@@ -25,6 +26,7 @@ use crate::datapath::suspects::Suspects;
 use crate::datapath::tallies::Tallies;
 use crate::datapath::zones::Slots;
 use crate::events::Events;
+use crate::heart;
 use crate::memory;
 use crate::policy::compile::{Clock, MAX_CELLS, MAX_PREFIXES, compile, next_change};
 use crate::policy::validate::MAX_RULES;
@@ -88,6 +90,8 @@ pub struct Controller {
     store: Store,
     slots: Slots,
     attachments: Vec<Attachment>,
+    /// The maps of their programs.
+    held: Vec<Held>,
     /// Of the first interfaces, or of none.
     return_paths: Vec<ReturnPath>,
     /// The policy in force needs them.
@@ -152,6 +156,7 @@ impl Controller {
     pub fn run(mut self, inputs: &Receiver<Input>) {
         let mut next = Instant::now() + TICK;
         loop {
+            heart::beat();
             self.retire();
             match inputs.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -241,6 +246,8 @@ impl Controller {
         let before = status.installed.as_ref().filter(|before| before.loaded == loaded);
         let since = before.and_then(|before| before.since).or_else(|| Some(Instant::now()));
         status.redirects = redirects;
+        // The clock it goes by, which may be trusted from here on: nobody is told of the one before.
+        status.clock_behind = clock.newest.duration_since(clock.wall).as_secs_f64();
         status.installed = Some(Arc::new(Installed {
             policy: with_addresses,
             next_change: self.next_change,

@@ -8,6 +8,7 @@ pub mod record;
 mod writer;
 
 use crate::datapath::tallies::{Tallies, Tally};
+use crate::privilege;
 use gate25_common::verdict::EventKind;
 use jiff::Timestamp;
 pub use record::Record;
@@ -63,7 +64,10 @@ impl Events {
         let (lines, waiting) = sync_channel(WAITING);
         let counts = Counts::default();
         let lost = counts.clone();
-        std::thread::Builder::new().name("events".into()).spawn(move || write(sink, &waiting, &lost))?;
+        std::thread::Builder::new().name("events".into()).spawn(move || {
+            privilege::drop_all();
+            write(sink, &waiting, &lost);
+        })?;
         Ok(Self::with(Some(lines), counts))
     }
 

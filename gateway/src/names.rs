@@ -11,6 +11,7 @@ pub mod file;
 use crate::clock;
 use crate::policy::names::{Key, Name, Resolved};
 use crate::policy::{Policy, Problem, problem::Why};
+use crate::privilege;
 use crate::progress::{Step, note};
 use answers::{Answers, Reply};
 use ask::Dns;
@@ -80,6 +81,7 @@ impl Resolver {
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("names")
+            .on_thread_start(privilege::drop_all)
             .enable_all()
             .build()?;
         let shared = Shared {

@@ -3,6 +3,7 @@
 //! Whoever loads something makes a [`Progress`]; whoever does a part of that [`note`]s on the same thread how far it is, and
 //! need not know whether anybody listens.
 
+use crate::heart;
 use crate::policy::problem::grouped;
 use std::cell::RefCell;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -60,6 +61,7 @@ thread_local! {
 
 /// So much of a step is done, of so much if that is known.
 pub fn note(step: Step, done: usize, of: Option<usize>) {
+    heart::beat();
     LOAD.with_borrow(|load| {
         if let Some(load) = load {
             *load.lock().unwrap_or_else(PoisonError::into_inner) = State { step, done, of };

@@ -13,6 +13,7 @@ use crate::memory;
 use crate::policy::Kept;
 use crate::policy::compile::Clock;
 use crate::policy::kept::place;
+use crate::privilege;
 pub use archive::Archived;
 use jiff::Timestamp;
 use newest::Newest;
@@ -156,7 +157,10 @@ impl State {
         self.tried = Some(Instant::now());
         self.is_due = false;
         let (folder, policy, newest) = (self.folder.clone(), self.unwritten.clone(), self.newest.clone());
-        let writing = Builder::new().name("state".into()).spawn(move || write::all(&folder, policy, newest));
+        let writing = Builder::new().name("state".into()).spawn(move || {
+            privilege::drop_all();
+            write::all(&folder, policy, newest)
+        });
         match writing {
             Ok(writing) => self.writing = Some(writing),
             Err(error) => {

@@ -5,6 +5,7 @@
 //! config management), a bind mount and a network file system are all the same case. A change is reported once it has
 //! held still from one look to the next, so that a file is not read while it is being written.
 
+use crate::heart;
 use crate::policy::{self, Loaded, Refused, files};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 type Identity = Option<[i128; 6]>;
 
 fn identity(path: &Path) -> Identity {
-    let metadata = fs::metadata(path).ok()?;
+    let metadata = heart::waiting(|| fs::metadata(path)).ok()?;
     let (device, inode) = (i128::from(metadata.dev()), i128::from(metadata.ino()));
     if metadata.is_dir() {
         return Some([device, inode, i128::from(names(path)), 0, 0, 0]);
@@ -35,8 +36,10 @@ fn identity(path: &Path) -> Identity {
 
 /// Which policy files a directory has. What else comes and goes there is no change.
 fn names(directory: &Path) -> u64 {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let names: BTreeSet<OsString> = entries.filter(|name| files::is_policy(name)).collect();
+    let names: BTreeSet<OsString> = heart::waiting(|| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).filter(|name| files::is_policy(name)).collect()
+    });
     let mut hasher = DefaultHasher::new();
     names.hash(&mut hasher);
     hasher.finish()

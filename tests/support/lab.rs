@@ -168,6 +168,11 @@ impl Lab {
         self.folder.join("bpf/gate25")
     }
 
+    /// What the names of all that is made for this lab begin with.
+    pub(crate) fn mark(&self) -> &str {
+        &self.traces.mark
+    }
+
     /// A hold on the removal, for whoever must be able to do it at any time (a signal, say).
     #[must_use]
     pub fn reaper(&self) -> Arc<Reaper> {
@@ -236,6 +241,8 @@ impl Traces {
             .map(|entry| format!("namespace {}", entry.file_name().display()));
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         let mounts = mounts.lines().filter(|line| line.contains(&folder)).map(|line| format!("mount {line}"));
+        let groups = reaper::groups(&self.mark).into_iter().filter(|group| group.exists());
+        let groups = groups.map(|group| format!("group {}", group.display()));
         let files = self.folder.exists().then(|| format!("folder {folder}"));
         let tasks = entries("/proc")
             .flat_map(|process| entries(&format!("{}/task", process.path().display())))
@@ -244,6 +251,6 @@ impl Traces {
                     .is_ok_and(|namespace| self.inodes.contains(&namespace.st_ino()))
             })
             .map(|task| format!("process {}", task.path().display()));
-        namespaces.chain(mounts).chain(files).chain(tasks).collect()
+        namespaces.chain(mounts).chain(groups).chain(files).chain(tasks).collect()
     }
 }

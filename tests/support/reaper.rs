@@ -12,7 +12,8 @@ use std::{
     sync::Mutex,
 };
 
-/// `$1` is what the names of the lab's namespaces begin with, `$2` its folder. Without an orderly word on stdin, an
+/// `$1` is what the names of the lab's namespaces begin with, `$2` its folder, `$3` and `$4` where a machine in it would have its
+/// group of processes. Without an orderly word on stdin, an
 /// `ip` of the dead process may still have been at work: a second look.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
@@ -22,6 +23,11 @@ clean() {
         name=${path##*/}
         for process in $(ip netns pids "$name"); do kill -KILL "$process"; done
         ip netns delete "$name"
+    done
+    for group in "$3" "$4"; do
+        [ -d "$group" ] || continue
+        echo 1 > "$group/cgroup.kill"
+        while ! find "$group" -depth -type d -exec rmdir {} +; do sleep 0.1; done
     done
     umount --lazy "$2/bpf" "$2/state"
     rm --recursive --force --one-file-system "$2"
@@ -40,7 +46,7 @@ pub struct Reaper(Mutex<Option<Child>>);
 impl Reaper {
     pub(crate) fn start(mark: &str) -> Result<Self> {
         let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "g25-reaper", mark]).arg(folder(mark));
+        command.args(["-c", SCRIPT, "g25-reaper", mark]).arg(folder(mark)).args(groups(mark));
         // A group of its own: Ctrl-C is for the others.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("cannot start sh")?;
@@ -71,6 +77,11 @@ pub(crate) fn mark(number: u32) -> String {
 /// The folder of that lab.
 pub(crate) fn folder(mark: &str) -> PathBuf {
     env::temp_dir().join(mark)
+}
+
+/// The group of a machine's processes in that lab: where the host has the second version alone, or beside the first.
+pub(crate) fn groups(mark: &str) -> [PathBuf; 2] {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|root| Path::new(root).join(mark))
 }
 
 /// Removes what processes left behind that ended together with their reapers. Only before the first lab of this one.

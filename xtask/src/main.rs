@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod man;
 mod picture;
 mod setup;
@@ -25,11 +26,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Install what building, the demo and the tests need; says what, takes seconds when nothing is missing
-    Setup,
+    Setup {
+        /// What it is for
+        #[arg(value_enum, default_value = "tests")]
+        purpose: setup::For,
+    },
     /// Watch the gate work: a lab of network namespaces, real SMTP, a reload half-way
     Demo,
     /// Measure what packets cost, beside an empty program and beside the alternatives, all in one run (ten minutes)
     Bench(bench::Arguments),
+    /// Build the Debian package: the program, its units, pages, completions and documents
+    Dist,
     /// Write man pages and shell completions into a folder
     Man(man::Arguments),
     /// Draw docs/dashboard.svg anew: what the dashboard shows of a gate that is watched for four minutes
@@ -40,9 +47,10 @@ enum Verb {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
-        Verb::Setup => setup::run(setup::For::Tests),
+        Verb::Setup { purpose } => setup::run(purpose),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Dist => dist::run(),
         Verb::Man(arguments) => man::run(&arguments),
         Verb::Picture => picture::run(),
         Verb::Test => test::run(),

@@ -9,19 +9,25 @@ use std::{
     fs::{self, Permissions},
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 /// The version that was tried; its LLVM is the compiler's, whichever that is.
 const BPF_LINKER: &str = "0.13.0";
+/// Its newest that builds with the toolchain of the workspace.
+const CARGO_DEB: &str = "3.8.0";
 
 /// What is to be done afterwards; each needs what those before it need.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum For {
+    /// The program alone.
+    Build,
     /// A lab with the real program in it.
     Demo,
-    /// All tests.
+    /// A Debian package.
+    Dist,
+    /// All tests, that of the package among them.
     Tests,
     /// The alternatives to measure beside.
     Bench,
@@ -29,8 +35,13 @@ pub(crate) enum For {
 
 /// Installs what is missing.
 pub(crate) fn run(purpose: For) -> Result<()> {
-    packages(&["iproute2", "ethtool"])?;
     ebpf_toolchain(&workspace())?;
+    if purpose >= For::Demo {
+        packages(&["iproute2", "ethtool"])?;
+    }
+    if purpose >= For::Dist {
+        debian_packager(&workspace())?;
+    }
     if purpose >= For::Tests {
         prometheus(&workspace())?;
         mail_programs(&workspace())?;
@@ -44,6 +55,7 @@ pub(crate) fn run(purpose: For) -> Result<()> {
         packages(&["man-db"])?;
         // For systemd-analyze, which checks the units; nothing of it runs.
         packages(&["systemd"])?;
+        debian(&workspace())?;
     }
     if purpose >= For::Bench {
         packages(&["ipset", "iptables", "nftables", "xdp-tools"])?;
@@ -74,6 +86,49 @@ fn ebpf_toolchain(workspace: &Path) -> Result<()> {
     fs::remove_dir_all(build)?;
     toolchain::find(workspace)?;
     Ok(())
+}
+
+/// What makes a Debian package of what cargo built.
+fn debian_packager(workspace: &Path) -> Result<()> {
+    // Unpacks and compresses what goes into it.
+    packages(&["xz-utils", "gzip", "binutils"])?;
+    if cargo_deb().is_file() {
+        return Ok(());
+    }
+    eprintln!("setup: building cargo-deb {CARGO_DEB} into .tools (about a minute)");
+    let build = workspace.join(".tools/build");
+    shell(
+        cargo("install cargo-deb --locked --force --no-default-features --version")
+            .arg(CARGO_DEB)
+            .arg("--root")
+            .arg(workspace.join(".tools"))
+            .env("CARGO_TARGET_DIR", &build),
+    )?;
+    Ok(fs::remove_dir_all(build)?)
+}
+
+/// Where [`debian_packager`] puts it.
+pub(crate) fn cargo_deb() -> PathBuf {
+    workspace().join(".tools/bin/cargo-deb")
+}
+
+/// A clean Debian with systemd in it, as an archive, for the test of the package.
+fn debian(workspace: &Path) -> Result<()> {
+    let archive = workspace.join(".tools/debian.tar");
+    if archive.is_file() {
+        return Ok(());
+    }
+    packages(&["mmdebstrap"])?;
+    eprintln!("setup: bootstrapping a clean Debian into {} (it is not started)", archive.display());
+    // Complete or not there.
+    let partial = archive.with_extension("partial.tar");
+    let included = "--include=systemd,systemd-sysv,dbus,man-db,bash-completion,iproute2";
+    // The one that this machine is: what was built here runs there.
+    let release = fs::read_to_string("/etc/os-release")?;
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let codename = codename.context("/etc/os-release: no VERSION_CODENAME")?;
+    shell(Command::new("mmdebstrap").args(["--variant=apt", included, codename]).arg(&partial))?;
+    Ok(fs::rename(partial, archive)?)
 }
 
 /// Prometheus and its checker of metrics and rules, out of the package but without installing it: that would start a

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check there is, one named and timed step after the other.
 
 use crate::{
-    setup,
+    dist, setup,
     shell::{cargo, run as shell},
     table::table,
 };
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// Runs the steps until one fails, then says how each went.
 pub(crate) fn run() -> Result<()> {
-    let steps: [(&str, &dyn Fn() -> Result<()>); 6] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 7] = [
         ("setup", &|| setup::run(setup::For::Tests)),
         ("formatting", &|| shell(&mut cargo("fmt --all --check"))),
         ("clippy", &|| {
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
             ))
         }),
         ("build", &|| shell(&mut cargo("build --locked --release --package gate25"))),
+        ("package", &dist::build),
         ("tests", &|| shell(&mut cargo("test --locked --workspace --exclude gate25-ebpf"))),
         ("documentation", &|| {
             shell(

@@ -14,12 +14,14 @@ use crate::datapath::pins::Pins;
 use crate::datapath::suspects::Suspects;
 use crate::events::Events;
 use crate::events::kernel::Teller;
+use crate::heart::Heart;
 use crate::http;
 use crate::memory;
 use crate::names::Resolver;
 use crate::preflight;
+use crate::privilege;
 use crate::probe::{Pace, Prober};
-use crate::ready;
+use crate::service;
 use crate::status::{Node, Shared};
 use anyhow::Context;
 use aya::Ebpf;
@@ -36,6 +38,7 @@ use tracing::{info, warn};
 /// Runs the controller until SIGTERM or SIGINT. `log` lets the program log each packet to port 25 (for debugging: it
 /// costs).
 pub fn run(config: Config, log: bool) -> Result<(), Failure> {
+    privilege::prepare();
     // Another controller here has the address, most likely; which one that is says more.
     let listener = http::bind(config.listen).or_else(|fault| {
         Pins::below(&config.pin).and_then(|pins| Lock::look(&pins))?;
@@ -77,6 +80,8 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     }
     let handler = handler(&config, status.clone(), inputs.clone())?.telling(events.clone(), suspects);
     let _control = control(&config, handler, &runtime);
+    privilege::keep();
+    runtime.spawn(service::follow(status.clone(), Heart::take()));
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals")?
@@ -84,7 +89,9 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     if log {
         programs.iter_mut().for_each(follow);
     }
+    let told = status.clone();
     thread::spawn(move || {
+        privilege::drop_all();
         runtime.block_on(async move {
             tokio::spawn(signals.forward(inputs, || Input::Reload, || Input::Stop));
             if let Err(error) = http::serve(listener, http::pages(status, counters)).await {
@@ -96,8 +103,9 @@ pub fn run(config: Config, log: bool) -> Result<(), Failure> {
     info!(listen = %config.listen, "{} on {}", if config.enforce { "enforcing" } else { "monitoring" }, names.join(", "));
     drop(programs);
     memory::give_back();
-    ready::tell();
+    service::ready(&told);
     controller.run(&received);
+    service::stopping();
     if let Ok(telling) = telling {
         // What it has not read by now is told by the next controller.
         telling.abort();

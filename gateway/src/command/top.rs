@@ -87,12 +87,22 @@ fn show(top: &Top, options: &Options, columns: Option<usize>, out: &mut impl Wri
     Ok(out.flush()?)
 }
 
+/// As people say it: one subscriber, two subscribers.
+fn count(number: impl fmt::Display, noun: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 impl fmt::Display for Top {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { time, subscribers, suspects, attempts, capacity, rows } = self;
         writeln!(
             f,
-            "{time:.0}  {subscribers} subscribers blocked (room for {capacity}), {suspects} suspects, {attempts} attempts"
+            "{time:.0}  {} blocked (room for {capacity}), {}, {}",
+            count(subscribers, "subscriber"),
+            count(suspects, "suspect"),
+            count(attempts, "attempt"),
         )?;
         let wide = |title: &str, of: fn(&Row) -> &str| {
             rows.iter().map(|row| of(row).len()).max().unwrap_or(0).max(title.len())

@@ -1,7 +1,7 @@
 //! Attachments are looked at, and made again: an interface went and came back, or somebody took the program off.
 
 use super::Controller;
-use crate::datapath::adopt;
+use crate::datapath::adopt::Held;
 use crate::datapath::attach::{Attachment, State};
 use crate::datapath::fault::Fault;
 use crate::datapath::lock::Lock;
@@ -154,14 +154,13 @@ impl Controller {
             return;
         }
         for attachment in self.attachments.iter().filter(|attachment| attachment.is_alive()) {
-            adopt::mend(&pins, attachment.name(), attachment.program());
+            attachment.keep_program_pinned(&pins);
         }
-        for path in self.return_paths.iter_mut().filter(|path| pins.return_link(path.name()).exists()) {
-            let name = path.name().to_owned();
-            if let Some(program) = path.program() {
-                adopt::mend(&pins, &name, program);
-            }
-        }
+        let runs = |held: &&Held| {
+            let attachment = self.attachments.iter().find(|attachment| attachment.name() == held.interface());
+            attachment.is_some_and(Attachment::is_alive) || pins.return_link(held.interface()).exists()
+        };
+        self.held.iter().filter(runs).for_each(|held| held.mend(&pins));
         if is_alive {
             self.slots.keep_pinned();
             self.tallies.keep_pinned(&pins);

@@ -3,6 +3,7 @@
 use super::Controller;
 use crate::clock;
 use crate::datapath::tallies::Tally;
+use crate::heart;
 use crate::names::{Count, Resolver, TAKES_NO_MAIL, answers::Answers, file};
 use crate::policy::Policy;
 use crate::policy::names::Resolved;
@@ -72,7 +73,7 @@ impl Names {
         // A restart shall not take an answer for older than its rule allows.
         let shortest = policy.named().map(|(_, names)| names.keep_old_for / 4).min();
         self.write_at = Instant::now() + WRITE_EVERY.min(shortest.unwrap_or(WRITE_EVERY));
-        if let Err(fault) = file::write(&self.file, &answers) {
+        if let Err(fault) = heart::waiting(|| file::write(&self.file, &answers)) {
             warn!("{fault}: after a restart names have to be resolved anew");
         }
         self.written = answers;

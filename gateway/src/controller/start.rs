@@ -8,7 +8,7 @@ use super::targets::Targets;
 use super::{Controller, Failure, warn_of};
 use crate::clock;
 use crate::config::{Config, Unmanaged};
-use crate::datapath::adopt;
+use crate::datapath::adopt::{self, Held};
 use crate::datapath::attach::{self, Attachment};
 use crate::datapath::fault::Fault;
 use crate::datapath::flows::Flows;
@@ -97,6 +97,7 @@ impl Controller {
             store: Store::pinned(pins)?,
             slots,
             attachments: Vec::new(),
+            held: Vec::new(),
             return_paths: Vec::new(),
             needs_return: false,
             may_have_return: true,
@@ -161,6 +162,8 @@ impl Controller {
     fn settle(&mut self, pins: &Pins) {
         self.attachments.iter_mut().for_each(Attachment::settle);
         self.return_paths.iter_mut().for_each(ReturnPath::settle);
+        self.held =
+            self.config.interfaces.iter().map(|interface| Held::pinned(pins, &interface.name)).collect();
         adopt::retire(pins);
         self.events.count_in(self.tallies.clone());
         let mut status = self.status.lock();

@@ -9,8 +9,8 @@ use super::sys::{self, Hook};
 use super::{tallies, zones};
 use gate25_common::abi::ABI_VERSION;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
@@ -28,9 +28,15 @@ pub fn prepare<'a>(pins: &Pins, names: impl Iterator<Item = &'a str>) -> Result<
     let start = Start::look(pins)?;
     pins.make(&pins.tables())?;
     let here = ids(&pins.tables());
-    let of_this_tree = |running: &&Running| running.maps.values().any(|id| here.contains(id));
+    let of_this_tree = |running: &&Running| running.maps.iter().any(|id| here.contains(id));
     for name in SHARED.iter().filter(|name| !CARRIED.contains(name)) {
-        start.settle(&pins.tables().join(name), name, start.running.iter().filter(of_this_tree), None)?;
+        let running = start.running.iter().filter(of_this_tree);
+        let at = pins.tables().join(name);
+        // Another in its place would be another generation for the program that runs.
+        if let Some(Running { names: Err(hidden), .. }) = running.clone().next().filter(|_| !at.exists()) {
+            return Err(Fault::hidden(&at, hidden));
+        }
+        start.settle(&at, name, running, None)?;
     }
     for name in CARRIED {
         let older = start.older.as_ref().map(|tree| tree.join("tables").join(name));
@@ -62,7 +68,7 @@ pub fn retire(pins: &Pins) {
         let needed = ids(&tree.join("tables"));
         // Carried maps are of both.
         let needed: BTreeSet<_> = needed.difference(&ids(&pins.tables())).copied().collect();
-        let user = running.iter().find(|running| running.maps.values().any(|id| needed.contains(id)));
+        let user = running.iter().find(|running| running.maps.iter().any(|id| needed.contains(id)));
         if let Some(user) = user {
             let name = &user.interface;
             warn!(
@@ -96,10 +102,12 @@ struct Start {
     strange: BTreeSet<u32>,
 }
 
-/// A program on an interface, and its maps by name.
+/// A program on an interface, and its maps.
 struct Running {
     interface: String,
-    maps: BTreeMap<String, u32>,
+    maps: BTreeSet<u32>,
+    /// The same by name, where this process may see that.
+    names: io::Result<BTreeMap<String, u32>>,
 }
 
 impl Start {
@@ -118,7 +126,7 @@ impl Start {
 
     /// Programs whose counters are laid out as ours.
     fn trusted(&self) -> impl Iterator<Item = &Running> {
-        self.running.iter().filter(|running| !running.maps.values().any(|id| self.strange.contains(id)))
+        self.running.iter().filter(|running| running.maps.is_disjoint(&self.strange))
     }
 
     /// Sees to it that the right map is pinned there, or nothing: then the loader makes it.
@@ -148,7 +156,7 @@ impl Start {
         }
         let pin =
             |map: OwnedFd| sys::pin(map.as_fd(), at).map_err(|error| Fault::kernel(at.display(), error));
-        let kept = running.find_map(|running| running.maps.get(name));
+        let kept = running.find_map(|running| running.names.as_ref().ok()?.get(name));
         if let Some(map) = kept.and_then(|id| sys::map_by_id(*id).ok()).filter(fits) {
             if older.is_none() {
                 warn!("{}: was gone; the running program's own is pinned there again", at.display());
@@ -174,7 +182,7 @@ fn shapes() -> Result<BTreeMap<String, Shape>, Fault> {
     Ok(shapes)
 }
 
-fn shape(map: &OwnedFd) -> std::io::Result<Shape> {
+fn shape(map: &OwnedFd) -> io::Result<Shape> {
     let found = sys::map(map.as_fd())?;
     Ok([found.type_, found.key_size, found.value_size, found.max_entries])
 }
@@ -187,39 +195,66 @@ fn ids(folder: &Path) -> BTreeSet<u32> {
 
 /// What our links and filters run.
 fn running(pins: &Pins) -> Result<Vec<Running>, Fault> {
-    let linked = |pin: &PathBuf, hook| sys::program_of(sys::open(pin).ok()?.as_fd(), hook).ok();
-    let links = pins::entries(&pins.links()).into_iter().map(|pin| (linked(&pin, Hook::Xdp), pin));
-    let returns = pins::entries(&pins.return_links()).into_iter().map(|pin| (linked(&pin, Hook::Tcx), pin));
-    let filters = pins::entries(&pins.return_filters()).into_iter().map(|pin| (sys::open(&pin).ok(), pin));
     let mut found = Vec::new();
-    for (program, pin) in links.chain(returns).chain(filters) {
-        let Some(program) = program.and_then(|program| sys::program(program.as_fd()).ok()) else { continue };
-        let named = |id: u32| {
-            let map = sys::map_by_id(id).and_then(|map| sys::map(map.as_fd()));
-            map.map(|map| (sys::name(&map.name), id))
-        };
-        let maps = program.maps.into_iter().map(named).collect::<Result<_, _>>();
-        let maps = maps.map_err(|error| Fault::kernel(pin.display(), error))?;
-        found.push(Running { interface: pins::decode(&pin), maps });
+    let linked = [(pins.links(), Hook::Xdp), (pins.return_links(), Hook::Tcx)];
+    for (folder, hook) in linked {
+        for pin in pins::entries(&folder) {
+            let name = pins::decode(&pin);
+            let held = if hook == Hook::Xdp { pins.program(&name) } else { pins.return_program(&name) };
+            let Ok(joined) = sys::open(&pin).and_then(|link| sys::link(link.as_fd(), hook)) else { continue };
+            let program = sys::program_of(joined, &held).map_err(|error| Fault::hidden(&held, &error))?;
+            found.extend(run(&pin, &program));
+        }
+    }
+    for pin in pins::entries(&pins.return_filters()) {
+        found.extend(sys::open(&pin).ok().and_then(|program| run(&pin, &program)));
     }
     Ok(found)
 }
 
-/// Pins again those maps of an interface's program that somebody removed from under a controller that runs.
-pub fn mend(pins: &Pins, name: &str, program: BorrowedFd<'_>) {
-    let Ok(program) = sys::program(program) else { return };
-    for id in program.maps {
-        let Ok(map) = sys::map_by_id(id) else { continue };
-        let Ok(found) = sys::map(map.as_fd()) else { continue };
-        let of = sys::name(&found.name);
-        let folder = match of.as_str() {
-            of if SHARED.contains(&of) => pins.tables(),
-            of if OWN.contains(&of) => pins.interface(name),
-            _ => continue,
-        };
-        let at = folder.join(of);
-        if !at.exists() && fs::create_dir_all(&folder).is_ok() && sys::pin(map.as_fd(), &at).is_ok() {
-            warn!("{}: was gone; the running program's own is pinned there again", at.display());
+/// What an interface's program is made of; nothing if it is no program.
+fn run(pin: &Path, program: &OwnedFd) -> Option<Running> {
+    let maps = sys::program(program.as_fd()).ok()?.maps;
+    let named = |id: &u32| {
+        let map = sys::map_by_id(*id).and_then(|map| sys::map(map.as_fd()))?;
+        Ok((sys::name(&map.name), *id))
+    };
+    let names = maps.iter().map(named).collect();
+    Some(Running { interface: pins::decode(pin), maps: maps.into_iter().collect(), names })
+}
+
+/// The maps of an interface's programs, held: who may not ask the kernel for them by number could not pin them again
+/// otherwise.
+#[derive(Debug)]
+pub struct Held {
+    interface: String,
+    maps: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl Held {
+    /// Those that are pinned.
+    #[must_use]
+    pub fn pinned(pins: &Pins, name: &str) -> Self {
+        let shared = SHARED.iter().map(|map| pins.tables().join(map));
+        let own = OWN.iter().map(|map| pins.interface(name).join(map));
+        let held = |at: PathBuf| Some((sys::open(&at).ok()?, at));
+        let maps = shared.chain(own).filter_map(held).map(|(map, at)| (at, map)).collect();
+        Self { interface: name.to_owned(), maps }
+    }
+
+    /// The interface.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Pins again what somebody removed from under a controller that runs.
+    pub fn mend(&self, pins: &Pins) {
+        for (at, map) in self.maps.iter().filter(|(at, _)| !at.exists()) {
+            let has_folder = at.parent().is_some_and(|folder| pins.make(folder).is_ok());
+            if has_folder && sys::pin(map.as_fd(), at).is_ok() {
+                warn!("{}: was gone; the running program's own is pinned there again", at.display());
+            }
         }
     }
 }

@@ -93,7 +93,9 @@ pub fn attach(ebpf: &mut Ebpf, name: &str, mode: XdpMode, pins: &Pins) -> Result
     let failed = |error: std::io::Error| Fault::kernel(format!("link of {name}"), error);
     let (link, before) = match place(name, mode, pins)? {
         Place::Ours(link) => {
-            let before = sys::program_of(link.as_fd(), Hook::Xdp).map_err(failed)?;
+            let joined = sys::link(link.as_fd(), Hook::Xdp).map_err(failed)?;
+            let pin = pins.program(name);
+            let before = sys::program_of(joined, &pin).map_err(|error| Fault::hidden(&pin, &error))?;
             sys::link_update(link.as_fd(), program.as_fd()).map_err(failed)?;
             (link, Before::Program(before))
         }
@@ -121,17 +123,10 @@ fn link_to(
     Ok(link)
 }
 
-/// In the place of an earlier one, for those who look: the link holds the program.
+/// In the place of an earlier one: the link holds the program, but only the pin gives it to the next controller.
 fn pin_program(program: BorrowedFd<'_>, name: &str, pins: &Pins) {
     let at = pins.program(name);
-    let pinned = match sys::open_if_there(&at) {
-        Ok(None) => sys::pin(program, &at),
-        Ok(Some(there)) if sys::program(there.as_fd()).is_ok_and(|there| there.name == object::XDP) => {
-            fs::remove_file(&at).and_then(|()| sys::pin(program, &at))
-        }
-        _ => Err(std::io::Error::other("is not gate25's, and stays")),
-    };
-    if let Err(error) = pinned {
+    if let Err(error) = sys::pin_program(program, &at, object::XDP) {
         warn!("{}: {error}: the program is not pinned there", at.display());
     }
 }
@@ -199,10 +194,11 @@ impl Attachment {
         }
     }
 
-    /// The program.
-    #[must_use]
-    pub fn program(&self) -> BorrowedFd<'_> {
-        self.program.as_fd()
+    /// Pins the program again if somebody removed its pin.
+    pub fn keep_program_pinned(&self, pins: &Pins) {
+        if !pins.program(&self.name).exists() {
+            pin_program(self.program.as_fd(), &self.name, pins);
+        }
     }
 
     /// Attaches the program to the interface of that index, which has the name of the one that is gone, or lost its

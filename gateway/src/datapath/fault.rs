@@ -2,6 +2,7 @@
 
 use crate::policy::compile::TooLarge;
 use std::fmt;
+use std::path::Path;
 
 /// One fault: `what: value: cause (remedy)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl Fault {
     /// Whether it is [`Self::absent`].
     pub(crate) fn is_absence(&self) -> bool {
         self.cause == ABSENT
+    }
+
+    /// What a program that runs has, and is not pinned there any more.
+    pub(crate) fn hidden(pin: &Path, cause: &std::io::Error) -> Self {
+        let remedy = "the running program keeps its own, which only CAP_SYS_ADMIN finds: start gate25 once as root, by hand";
+        Self::new("pin", pin.display(), format!("is gone: {cause}"), remedy)
     }
 
     /// A map or program that the kernel does not take.

@@ -106,6 +106,18 @@ impl Pins {
         self.return_links().join(encode(name))
     }
 
+    /// The programs of those links.
+    #[must_use]
+    pub fn return_programs(&self) -> PathBuf {
+        self.root.join("return-programs")
+    }
+
+    /// An interface's program of the way back.
+    #[must_use]
+    pub fn return_program(&self, name: &str) -> PathBuf {
+        self.return_programs().join(encode(name))
+    }
+
     /// The programs of the way back that clsact has.
     #[must_use]
     pub fn return_filters(&self) -> PathBuf {
@@ -141,7 +153,7 @@ impl Pins {
     pub fn make_all(&self, name: &str) -> Result<(), Fault> {
         let own = [self.tables(), self.interface(name), self.links(), self.programs()];
         own.iter()
-            .chain(&[self.return_links(), self.return_filters()])
+            .chain(&[self.return_links(), self.return_programs(), self.return_filters()])
             .try_for_each(|folder| self.make(folder))
     }
 

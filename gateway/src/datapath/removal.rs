@@ -19,21 +19,24 @@ pub fn detach(pins: &Pins, mut say: impl FnMut(String)) -> Result<(), Fault> {
     let links = pins.detached();
     if pins.links().is_dir() && fs::rename(pins.links(), &links).is_err() {
         // Of one that did not come to its end.
-        taken.links(&links, &mut say);
+        taken.links(&links, pins, &mut say);
         let _ = fs::remove_dir(&links);
         fs::rename(pins.links(), &links)
             .map_err(|error| Fault::new("pin", pins.links().display(), error, "remove it as root"))?;
     }
-    taken.links(&links, &mut say);
+    taken.links(&links, pins, &mut say);
     taken.return_paths(pins, &mut say);
-    for pin in pins::entries(&pins.programs()) {
-        if is_program(&pin, XDP) {
-            taken.remove(&pin);
-        } else {
-            taken.left.push(pin);
+    for (folder, name) in [(pins.programs(), XDP), (pins.return_programs(), CLASSIFIER)] {
+        for pin in pins::entries(&folder) {
+            if is_program(&pin, name) {
+                taken.remove(&pin);
+            } else {
+                taken.left.push(pin);
+            }
         }
     }
-    for folder in [&links, &pins.return_links(), &pins.return_filters(), &pins.programs()] {
+    let programs = [pins.programs(), pins.return_programs()];
+    for folder in [&links, &pins.return_links(), &pins.return_filters()].into_iter().chain(&programs) {
         taken.any |= folder.is_dir();
         let _ = fs::remove_dir(folder);
     }
@@ -77,10 +80,10 @@ struct Taken {
 }
 
 impl Taken {
-    fn links(&mut self, folder: &Path, say: &mut impl FnMut(String)) {
+    fn links(&mut self, folder: &Path, pins: &Pins, say: &mut impl FnMut(String)) {
         for pin in pins::entries(folder) {
             let name = pins::decode(&pin);
-            match detach_link(&pin, Hook::Xdp) {
+            match detach_link(&pin, Hook::Xdp, pins) {
                 Ok(Some(true)) => say(format!("{name}: detached, no longer enforced")),
                 Ok(Some(false)) => say(format!("{name}: was not attached any more")),
                 Ok(None) => self.left.push(pin),
@@ -91,7 +94,7 @@ impl Taken {
 
     fn return_paths(&mut self, pins: &Pins, say: &mut impl FnMut(String)) {
         for pin in pins::entries(&pins.return_links()) {
-            match detach_link(&pin, Hook::Tcx) {
+            match detach_link(&pin, Hook::Tcx, pins) {
                 Ok(Some(_)) => say(format!("{}: return path detached", pins::decode(&pin))),
                 Ok(None) => self.left.push(pin),
                 Err(fault) => self.failed = Some(fault),
@@ -122,13 +125,17 @@ fn is_program(pin: &Path, name: &str) -> bool {
 }
 
 /// Detaches a pinned link of ours and removes the pin: whether it was attached; `None` where the pin is something else.
-pub(super) fn detach_link(pin: &Path, hook: Hook) -> Result<Option<bool>, Fault> {
+pub(super) fn detach_link(pin: &Path, hook: Hook, pins: &Pins) -> Result<Option<bool>, Fault> {
     let failed = |error| Fault::kernel(pin.display(), error);
-    let ours = if hook == Hook::Xdp { XDP } else { CLASSIFIER };
+    let name = pins::decode(pin);
+    let (ours, program) = match hook {
+        Hook::Xdp => (XDP, pins.program(&name)),
+        Hook::Tcx => (CLASSIFIER, pins.return_program(&name)),
+    };
     let Ok(link) = sys::open(pin) else { return Ok(None) };
     let Ok(joined) = sys::link(link.as_fd(), hook) else { return Ok(None) };
-    let program = sys::program_by_id(joined.program).and_then(|program| sys::program(program.as_fd()));
-    if program.map_err(failed)?.name != ours {
+    let found = sys::program_of(joined, &program).map_err(|error| Fault::hidden(&program, &error))?;
+    if sys::program(found.as_fd()).map_err(failed)?.name != ours {
         return Ok(None);
     }
     let was_attached = joined.interface != 0;

@@ -3,7 +3,7 @@
 
 use super::fault::Fault;
 use super::netlink;
-use super::object::{self, Options, last};
+use super::object::{self, CLASSIFIER, Options, last};
 use super::pins::{self, Pins};
 use super::removal::detach_link;
 use super::sys;
@@ -14,6 +14,7 @@ use gate25_common::verdict::Direction;
 use rustix::io::Errno;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use tracing::warn;
 
 /// Where the kernel hooks the program in.
@@ -128,29 +129,22 @@ impl ReturnPath {
     /// Pins again what somebody removed: the link would end with this process, and the filter would be nobody's.
     pub fn keep_pinned(&mut self, pins: &Pins) {
         let Some(At { link, .. }) = &self.at else { return };
-        let pin = if link.is_some() { pins.return_link(&self.name) } else { pins.return_filter(&self.name) };
-        if pin.exists() {
-            return;
+        let link = link.as_ref().map(|link| (link.as_fd(), pins.return_link(&self.name)));
+        let pin =
+            if link.is_some() { pins.return_program(&self.name) } else { pins.return_filter(&self.name) };
+        let program = program(&mut self.ebpf).map(|program| (program, pin));
+        for (object, pin) in link.into_iter().chain(program).filter(|(_, pin)| !pin.exists()) {
+            let has_folder = pin.parent().is_some_and(|folder| pins.make(folder).is_ok());
+            if has_folder && sys::pin(object, &pin).is_ok() {
+                warn!("{}: was gone, and is pinned again", pin.display());
+            }
         }
-        let program = program(&mut self.ebpf);
-        let object = link.as_ref().map(AsFd::as_fd).or(program);
-        let pinned = pin.parent().is_some_and(|folder| pins.make(folder).is_ok());
-        if pinned && object.is_some_and(|object| sys::pin(object, &pin).is_ok()) {
-            warn!("{}: was gone, and is pinned again", pin.display());
-        }
-    }
-
-    /// The program.
-    pub fn program(&mut self) -> Option<BorrowedFd<'_>> {
-        program(&mut self.ebpf)
     }
 
     /// Takes the program off.
     pub fn detach(self, pins: &Pins) -> Result<(), Fault> {
         match self.at {
-            Some(At { link: Some(_), .. }) => {
-                detach_link(&pins.return_link(&self.name), sys::Hook::Tcx).map(drop)
-            }
+            Some(At { link: Some(_), .. }) => detach_linked(&pins.return_link(&self.name), pins),
             Some(At { link: None, .. }) => detach_filter(&self.name, pins),
             None => Ok(()),
         }
@@ -168,6 +162,7 @@ impl ReturnPath {
             (Some(Before::Nothing), _) => self.detach(pins),
             (Some(Before::Program(Some(before))), Some(At { link: Some(link), .. })) => {
                 sys::link_update(link.as_fd(), before.as_fd())
+                    .and_then(|()| sys::pin_program(before.as_fd(), &pins.return_program(&name), CLASSIFIER))
                     .map_err(|error| Fault::kernel(format!("return path of {name}"), error))
             }
             (Some(Before::Program(Some(before))), Some(At { link: None, .. })) => {
@@ -210,13 +205,14 @@ fn tcx(
 ) -> Result<(OwnedFd, Option<OwnedFd>), Refused> {
     let failed = |error: std::io::Error| Fault::kernel(format!("return path of {name}"), error);
     let program = program.fd().map_err(|error| Fault::kernel("program", last(&error)))?;
-    let pin = pins.return_link(name);
+    let (pin, held) = (pins.return_link(name), pins.return_program(name));
     let strange = || Fault::new("pin", pin.display(), "is not the link of a return path", "remove it");
     if let Some(link) = sys::open_if_there(&pin).map_err(|_| strange())? {
         let joined = sys::link(link.as_fd(), sys::Hook::Tcx).map_err(|_| strange())?;
         if joined.interface == index {
-            let before = sys::program_by_id(joined.program).map_err(failed)?;
+            let before = sys::program_of(joined, &held).map_err(|error| Fault::hidden(&held, &error))?;
             sys::link_update(link.as_fd(), program.as_fd()).map_err(failed)?;
+            sys::pin_program(program.as_fd(), &held, CLASSIFIER).map_err(failed)?;
             return Ok((link, Some(before)));
         }
         // Its interface is gone.
@@ -229,6 +225,7 @@ fn tcx(
         }
     })?;
     sys::pin(link.as_fd(), &pin).map_err(failed)?;
+    sys::pin_program(program.as_fd(), &held, CLASSIFIER).map_err(failed)?;
     Ok((link, None))
 }
 
@@ -287,10 +284,17 @@ fn filter(name: &str) -> std::io::Result<SchedClassifierLink> {
 /// Detaches every return path that is pinned.
 pub fn detach_all(pins: &Pins) -> Result<(), Fault> {
     for pin in pins::entries(&pins.return_links()) {
-        detach_link(&pin, sys::Hook::Tcx)?;
+        detach_linked(&pin, pins)?;
     }
     for pin in pins::entries(&pins.return_filters()) {
         detach_filter(&pins::decode(&pin), pins)?;
+    }
+    Ok(())
+}
+
+fn detach_linked(pin: &Path, pins: &Pins) -> Result<(), Fault> {
+    if detach_link(pin, sys::Hook::Tcx, pins)?.is_some() {
+        let _ = fs::remove_file(pins.return_program(&pins::decode(pin)));
     }
     Ok(())
 }

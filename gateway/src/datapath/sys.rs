@@ -9,7 +9,7 @@ use aya_obj::generated::{
 use gate25_common::table::Line;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::{fs, io};
@@ -173,12 +173,12 @@ fn info<T>(object: BorrowedFd<'_>, into: &mut T) -> io::Result<()> {
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes).map(drop)
 }
 
-/// The map of that id.
+/// The map of that id, for whoever has `CAP_SYS_ADMIN`.
 pub(super) fn map_by_id(id: u32) -> io::Result<OwnedFd> {
     by_id(bpf_cmd::BPF_MAP_GET_FD_BY_ID, id)
 }
 
-/// The program of that id.
+/// The program of that id, for whoever has `CAP_SYS_ADMIN`.
 pub(super) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
     by_id(bpf_cmd::BPF_PROG_GET_FD_BY_ID, id)
 }
@@ -189,9 +189,21 @@ fn by_id(command: bpf_cmd, id: u32) -> io::Result<OwnedFd> {
     bpf(command, &mut attributes).map(owned)
 }
 
-/// The program of a link, as it is now.
-pub(super) fn program_of(link: BorrowedFd<'_>, hook: Hook) -> io::Result<OwnedFd> {
-    self::link(link, hook).and_then(|joined| program_by_id(joined.program))
+/// The program of a link, which is pinned beside it. Where it is not, the kernel gives it to `CAP_SYS_ADMIN` alone.
+pub(super) fn program_of(joined: Link, pin: &Path) -> io::Result<OwnedFd> {
+    let is_it = |pinned: &OwnedFd| program(pinned.as_fd()).is_ok_and(|program| program.id == joined.program);
+    open(pin).ok().filter(is_it).map_or_else(|| program_by_id(joined.program), Ok)
+}
+
+/// Pins a program in the place of an earlier one of that name.
+pub(super) fn pin_program(program: BorrowedFd<'_>, at: &Path, name: &str) -> io::Result<()> {
+    match open_if_there(at) {
+        Ok(None) => pin(program, at),
+        Ok(Some(there)) if self::program(there.as_fd()).is_ok_and(|there| there.name == name) => {
+            fs::remove_file(at).and_then(|()| pin(program, at))
+        }
+        _ => Err(io::Error::other("is not gate25's, and stays")),
+    }
 }
 
 /// Opens what is pinned there, if anything is.

@@ -9,6 +9,7 @@ use super::kept::{Kept, place};
 use super::problem::{Code, Fault, Position, Problem, Report, Why};
 use super::validate::{self, Source};
 use super::{Policy, yaml};
+use crate::heart;
 use digest::Digests;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
@@ -142,7 +143,7 @@ pub fn is_policy(name: &OsStr) -> bool {
 /// The policy files at `path`, which is a file itself or a directory.
 fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
     inputs.add(path);
-    let is_folder = inputs.kept.map_or_else(|| path.is_dir(), Kept::is_folder);
+    let is_folder = inputs.kept.map_or_else(|| heart::waiting(|| path.is_dir()), Kept::is_folder);
     if !is_folder {
         return vec![path.to_owned()];
     }
@@ -159,7 +160,7 @@ fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
     let files: Vec<PathBuf> = names
         .iter()
         .map(|name| path.join(name))
-        .filter(|file| inputs.kept.is_some() || !file.is_dir())
+        .filter(|file| inputs.kept.is_some() || !heart::waiting(|| file.is_dir()))
         .collect();
     if files.is_empty() {
         let why = Why::new("is a directory without *.yaml or *.yml files", "put a policy file into it");
@@ -169,7 +170,7 @@ fn list(path: &Path, inputs: &mut Inputs, report: &mut Report) -> Vec<PathBuf> {
 }
 
 fn names(folder: &Path) -> io::Result<Vec<OsString>> {
-    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    heart::waiting(|| fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect())
 }
 
 /// What a policy is made of, as it is read: the order of `sources` is that of the digest.
@@ -286,7 +287,7 @@ fn slurp(path: &Path) -> Result<Vec<u8>, Box<Unread>> {
         Ok(Ok(octets))
     };
     let unread = |why, error| Box::new(Unread { fault: whole_file(path, why), error });
-    match read() {
+    match heart::waiting(read) {
         Ok(octets) => octets.map_err(|why| unread(why, None)),
         Err(error) => Err(unread(unreadable(path, &error), Some(error.kind()))),
     }
