@@ -6,6 +6,8 @@ mod node;
 mod notice;
 mod told;
 
+use crate::policy::problem::Why;
+use crate::policy::validate::instant;
 use crate::reference;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gate25_common::verdict;
@@ -62,7 +64,7 @@ Exit status, in every format: 0 valid (warnings may be shown), 1 not valid.")]
         #[arg(long)]
         offline: bool,
         /// The instant by which dates are judged, in RFC 3339 with an offset [default: now]
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = instant)]
         at: Option<Timestamp>,
         /// What to write to standard output
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -101,7 +103,7 @@ Exit status: 0 compared, whether or not something is other; 1 a policy is not va
         #[arg(long)]
         offline: bool,
         /// The instant, in RFC 3339 with an offset [default: now]
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = instant)]
         at: Option<Timestamp>,
         /// One JSON object, with all lines
         #[arg(long)]
@@ -213,7 +215,7 @@ Needs root: the packets run through the kernel.")]
         #[arg(long)]
         policy: PathBuf,
         /// The instant, in RFC 3339 with an offset [default: now]
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = instant)]
         at: Option<Timestamp>,
         /// Which way the packets cross the interface
         #[arg(long, value_enum, default_value_t = Direction::Egress)]
@@ -304,7 +306,7 @@ pub struct Explain {
     #[arg(long, value_name = "R", required_unless_present = "reference")]
     pub to: Option<IpAddr>,
     /// The instant, in RFC 3339 with an offset [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     pub at: Option<Timestamp>,
     /// Ask no name server: names match nothing
     #[arg(long, conflicts_with = "reference")]
@@ -321,6 +323,11 @@ pub struct Explain {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// An instant as policies write it.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    instant::parse(text).map_err(|Why { cause, remedy, .. }| format!("{cause} ({remedy})"))
 }
 
 fn replace<T>(place: &mut T, value: Option<T>) {

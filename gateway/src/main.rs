@@ -1,7 +1,7 @@
 //! The `gate25` command: says what went wrong in one last line, and exits 0 (done), 1 (wrong or failed) or 2 (usage).
 
-use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, Parser};
 use gate25::cli::{Cli, Command, Explain, SchemaFormat};
 use gate25::command::{
     ask, check, detach, events, explain, notice, pages, reference, reload, replay, run, top,
@@ -19,6 +19,7 @@ use gate25::reference::{markdown, text};
 use gate25_common::verdict::EventKind;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::error::Error as _;
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -35,21 +36,21 @@ fn main() -> ExitCode {
         Err(Failure::Policy(Refused { problems, warnings, .. })) => {
             print_warnings(&warnings);
             for problem in problems {
-                eprintln!("{problem}");
+                say(problem);
             }
             ExitCode::FAILURE
         }
         // Whoever read the output has seen enough.
         Err(Failure::Fault(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::Fault(error)) => {
-            eprintln!("{error:#}");
+            say(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn perform(command: Command) -> Result<ExitCode, Failure> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Output(io::stdout().lock()));
     match command {
         Command::Run(arguments) => {
             log();
@@ -79,7 +80,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 Err(error) => return Ok(usage(&error)),
             };
             let export = export::export(&*load(&arguments.policy, arguments.offline)?, &wanted);
-            export.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            export.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
             out.write_all(export.text.as_bytes())?;
         }
         Command::Preflight { node, json } => {
@@ -95,13 +96,13 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Reload { controller, trust_clock, json } => {
             let outcome = reload::reload(&controller.socket()?, trust_clock)?;
-            outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            outcome.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
             if json || outcome.is_in_force {
                 print(&outcome, json, &mut out)?;
                 out.flush()?;
             }
             if !outcome.is_in_force {
-                outcome.problems.iter().for_each(|problem| eprintln!("{problem}"));
+                outcome.problems.iter().for_each(|problem| say(problem));
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -192,17 +193,57 @@ fn print(answer: &(impl Serialize + Display), json: bool, out: &mut impl Write) 
 fn usage(error: &clap::Error) -> ExitCode {
     let kind = error.kind();
     if !error.use_stderr() || kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        return match error.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                say(unwritten(error));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::from(if error.use_stderr() { 2 } else { 0 }),
+        };
     }
     let text = error.render().to_string();
     let text = text.trim_end().trim_end_matches("For more information, try '--help'.").trim_end();
     let cause = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
     let value = kinds.iter().find_map(|kind| error.get(*kind)).map(ToString::to_string);
-    let value = value.filter(|value| !value.is_empty()).unwrap_or_else(|| "gate25".to_owned());
-    eprintln!("{text}\n\nusage: {value}: {cause} (`gate25 help` and `gate25 help run` show what there is)");
+    // A value that we judged ourselves has its remedy.
+    let own = error.source().map(ToString::to_string).filter(|own| own.ends_with(')'));
+    let no_value = if own.is_some() { "\"\"" } else { "gate25" };
+    let value = value.filter(|value| !value.is_empty()).unwrap_or_else(|| no_value.to_owned());
+    let why = own.unwrap_or_else(|| {
+        let verb = std::env::args().nth(1).filter(|verb| Cli::command().find_subcommand(verb).is_some());
+        let help = verb.map_or_else(
+            || "`gate25 help` and `gate25 help run` show".to_owned(),
+            |verb| format!("`gate25 help {verb}` shows"),
+        );
+        format!("{cause} ({help} what there is)")
+    });
+    say(format_args!("{text}\n\nusage: {value}: {why}"));
     ExitCode::from(2)
+}
+
+/// Standard output, whose errors say that it is it.
+struct Output<W>(W);
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets).map_err(unwritten)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(unwritten)
+    }
+}
+
+/// A line on standard error, as far as that takes any: its loss changes no exit status.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn unwritten(error: io::Error) -> io::Error {
+    let text = error.to_string().to_lowercase();
+    let cause = text.split(" (os error").next().unwrap_or_default();
+    io::Error::new(error.kind(), format!("output: standard output: {cause} (make room, or write elsewhere)"))
 }
 
 /// The policy, with the addresses of its names unless `offline`.
@@ -221,7 +262,7 @@ fn load(path: &Path, offline: bool) -> Result<Arc<Policy>, Failure> {
 
 fn print_warnings(warnings: &[Problem]) {
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        say(format_args!("warning: {warning}"));
     }
 }
 

@@ -124,15 +124,23 @@ fn every_command_has_a_man_page_that_renders() {
 fn completions_know_every_verb() {
     let folder = tempfile::tempdir().expect("a folder");
     pages::write(folder.path()).expect("written");
-    for file in ["gate25.bash", "_gate25", "gate25.fish"] {
-        let text = fs::read_to_string(folder.path().join("completions").join(file)).expect(file);
-        for verb in verbs() {
-            assert!(text.contains(&verb), "{file}: {verb}");
-        }
+    let file = |name: &str| folder.path().join("completions").join(name);
+    let text = |name| fs::read_to_string(file(name)).expect(name);
+    let (zsh, fish) = (text("_gate25"), text("gate25.fish"));
+    for verb in verbs() {
+        assert!(zsh.contains(&format!("'{verb}:")), "zsh: {verb}");
+        assert!(fish.contains(&format!("-a \"{verb}\"")), "fish: {verb}");
     }
-    let bash = folder.path().join("completions/gate25.bash");
-    // As bash calls it, after `gate25 expl`.
-    let ask = "source \"$1\"; COMP_WORDS=(gate25 expl); COMP_CWORD=1; _gate25 gate25 expl gate25; echo \"${COMPREPLY[*]}\"";
-    let output = Command::new("bash").args(["-c", ask, "bash"]).arg(bash).output().expect("bash");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "explain", "{output:?}");
+    // As bash calls it, behind `gate25` and what is typed of a verb.
+    let completed = |typed: &str| {
+        let ask = "source \"$1\"; COMP_WORDS=(gate25 $2); COMP_CWORD=1; _gate25 gate25 \"$2\" gate25; echo \"${COMPREPLY[*]}\"";
+        let mut bash = Command::new("bash");
+        let output =
+            bash.args(["-c", ask, "bash"]).arg(file("gate25.bash")).arg(typed).output().expect("bash");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    assert_eq!(completed("expl"), "explain");
+    for verb in verbs() {
+        assert_eq!(completed(&verb), verb);
+    }
 }

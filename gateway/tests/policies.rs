@@ -4,6 +4,8 @@
 
 use gate25::cli::Format;
 use gate25::command::check::{Options, check};
+use gate25::policy::problem::hides;
+use gate25::policy::{Problem, load};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,4 +72,34 @@ fn every_mistake_has_its_message() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.concat());
+}
+
+/// Whatever the message says, it has all its parts, and its place is that of what it names.
+#[test]
+fn every_message_has_its_place_and_a_remedy() {
+    at_root();
+    let refused = |policy: PathBuf| load(&policy.with_extension("yaml")).expect_err("a mistake").problems;
+    for problem in stems("policies/invalid", "yaml").into_iter().flat_map(refused) {
+        let Problem { place, value, cause, remedy, .. } = &problem;
+        for part in [place, cause, remedy] {
+            assert!(!part.trim().is_empty() && !part.trim_end_matches("...").ends_with('.'), "{problem}");
+        }
+        let text = fs::read_to_string(&problem.file).expect("a file there is");
+        let line = text.lines().nth(problem.line - 1).unwrap_or_default();
+        let there: String = line.chars().skip(problem.column - 1).collect();
+        let bare = there.trim_start_matches(['"', '\'']);
+        // Written with escapes, or on the next line.
+        let begins = value.split(hides).next().unwrap_or_default();
+        let is_there = match value.as_str() {
+            "(missing)" | "(nothing)" => !there.is_empty(),
+            "(end of text)" => there.is_empty(),
+            "a list" => there.starts_with("- "),
+            "" => there.starts_with("\"\""),
+            list if list.starts_with('[') && list.ends_with(']') => bare.starts_with('['),
+            mapping if mapping.starts_with('{') => there.starts_with('{'),
+            whole if place == "yaml" && line.trim() == whole => line.len() >= problem.column,
+            _ => there.starts_with(begins) || bare.starts_with(begins),
+        };
+        assert!(is_there, "{problem}\n{line}\n{there}");
+    }
 }

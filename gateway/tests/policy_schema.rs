@@ -18,10 +18,12 @@ const SEEN_BY_CHECK_ALONE: &[&str] = &[
     // Other entries, files or places.
     "endpoint-second-v6",
     "from-after-until",
+    "id-and-prefix-twice",
     "id-twice-rules",
     "id-twice-zones",
     "list-bad-lines",
     "list-empty",
+    "list-is-folder",
     "list-missing",
     "no-zones",
     "unknown-zone",

@@ -2,11 +2,12 @@
 
 use crate::random::{noon, policy};
 use crate::runs::run;
-use crate::{exported, judge, pairs};
+use crate::{exported, pairs, reference};
 use gate25::export::Format;
 use gate25::policy::{Action, Mode, Policy};
 use gate25_common::verdict::{Decision, Direction};
 use ipnetwork::IpNetwork;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use std::collections::BTreeMap;
@@ -20,24 +21,29 @@ fn first_rule_decides_as_the_contract_does() {
 fn agrees(policy: &Policy) -> TestCaseResult {
     let text = exported(policy, Format::Prefixes, noon());
     let file = File::read(&text);
-    for pair in pairs() {
-        let judgement = judge(policy, pair, noon(), Direction::Egress);
-        let rule = file.first(pair);
-        let word = rule.map_or("permit", |rule| rule[3]);
-        let mode =
-            policy.zones.iter().find(|zone| Some(&zone.id) == judgement.zone.as_ref()).map(|zone| zone.mode);
-        let wanted = match (judgement.decision, mode) {
-            (Decision::Pass, _) => "permit",
-            (Decision::Block, Some(Mode::Monitor)) => "monitor",
-            (Decision::Block, _) => "deny",
+    let order: Vec<_> = file.rules.iter().map(|rule| (rule[2], rule[1])).collect();
+    prop_assert!(order.is_sorted(), "by zone, IPv4 first:\n{}", text);
+    // Hours later permissions have ended, and nothing else has changed.
+    for (pair, hours) in pairs().flat_map(|pair| (0..4).map(move |hours| (pair, hours))) {
+        let now = noon() + SignedDuration::from_hours(hours);
+        let judgement = reference::judge(policy, pair, (noon(), now), Direction::Egress, false);
+        let rule = file.first(pair, now);
+        let zone = policy.zones.iter().find(|zone| Some(&zone.id) == judgement.zone.as_ref());
+        let (word, action) = match (judgement.decision, zone) {
+            (Decision::Block, Some(zone)) if zone.mode == Mode::Monitor => ("monitor", "-"),
+            (Decision::Block, Some(zone)) => ("deny", zone.action.label()),
+            _ => ("permit", "-"),
         };
-        prop_assert_eq!(word, wanted, "{:?} {:?}\n{}", pair, judgement, text);
-        prop_assert_eq!(rule.map(|rule| rule[2]), judgement.zone.as_deref(), "{:?}\n{}", pair, text);
+        let told = |column: usize| rule.map(|rule| rule[column]);
+        let case = || format!("{pair:?} {hours} hours later: {judgement:?}\n{text}");
+        prop_assert_eq!(told(3).unwrap_or("permit"), word, "{}", case());
+        prop_assert_eq!(told(2), judgement.zone.as_deref(), "{}", case());
         let reason = match judgement.reason.label() {
             "expired" => "default",
             reason => reason,
         };
-        prop_assert_eq!(rule.map_or("unmanaged", |rule| rule[6]), reason, "{:?}\n{}", pair, text);
+        prop_assert_eq!(told(6).unwrap_or("unmanaged"), reason, "{}", case());
+        prop_assert_eq!(told(7).unwrap_or("-"), action, "{}", case());
     }
     Ok(())
 }
@@ -64,13 +70,15 @@ impl<'a> File<'a> {
         file
     }
 
-    /// The rule that decides.
-    fn first(&self, (subscriber, remote): (IpAddr, IpAddr)) -> Option<&[&str]> {
+    /// The rule that decides at an instant.
+    fn first(&self, (subscriber, remote): (IpAddr, IpAddr), now: Timestamp) -> Option<&[&str]> {
         let has =
             |name: &str, address: IpAddr| self.lists[name].iter().any(|prefix| prefix.contains(address));
         let family = if subscriber.is_ipv6() { "ipv6" } else { "ipv4" };
         let decides = |rule: &&Vec<&str>| {
-            rule[1] == family && has(rule[4], subscriber) && (rule[5] == "any" || has(rule[5], remote))
+            let holds = rule[8] == "-" || rule[8].parse::<Timestamp>().expect("an instant") > now;
+            let both = has(rule[4], subscriber) && (rule[5] == "any" || has(rule[5], remote));
+            rule[1] == family && both && holds
         };
         self.rules.iter().find(decides).map(Vec::as_slice)
     }

@@ -1,6 +1,7 @@
 //! Alerts and runbook.
 
-use crate::{PATIENCE, Scene, named, shipped};
+use crate::named;
+use crate::scene::{PATIENCE, Scene, policy as watched, shipped};
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{command, lab::Lab, policy, program, prometheus::Prometheus, wait, workspace};
 use serde_json::Value;
@@ -147,7 +148,7 @@ fn is_known(name: &str, known: &BTreeSet<String>) -> bool {
 #[test]
 fn a_real_gate_raises_them() -> Result<()> {
     let lab = Lab::new()?;
-    let scene = Scene::new(&lab)?;
+    let scene = Scene::start(&lab, &watched())?;
     scene.traffic()?;
     let prometheus = Prometheus::start(&lab)?;
     let raised = |wanted: &[&str]| -> Result<()> {
@@ -164,9 +165,9 @@ fn a_real_gate_raises_them() -> Result<()> {
     // In the order of the rules. The responder is not there; nor has the exception long.
     let from_the_start = ["ExceptionExpiring", "RelayNameFailing", "NoticeDown"];
     raised(&from_the_start)?;
-    policy::put(&scene.file, "version: 2\n")?;
+    policy::write(lab.folder(), "version: 2\n")?;
     raised(&[&["ReloadRefused", "PolicyStale"], &from_the_start[..]].concat())?;
-    policy::put(&scene.file, &crate::policy())?;
+    policy::write(lab.folder(), &watched())?;
     raised(&from_the_start)?;
     let _responder = scene.responder()?;
     raised(&["ExceptionExpiring", "RelayNameFailing"])?;

@@ -1,12 +1,12 @@
 //! The dashboard: its shape, and an answer to each of its queries.
 
-use crate::{PATIENCE, Scene, named, shipped};
+use crate::named;
+use crate::scene::{DASHBOARD, PATIENCE, Scene, policy, shipped};
 use anyhow::{Context as _, Result, ensure};
 use gate25_tests::{lab::Lab, prometheus::Prometheus, wait};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) const FILE: &str = "deploy/grafana/gate25.json";
 /// The variables, as somebody who looks at one node and one zone has them; what Grafana makes of a time range of a minute.
 const VARIABLES: [(&str, &str); 4] =
     [("$instance", "127.0.0.1:9125"), ("$zone", "west"), ("$__rate_interval", "15s"), ("$__range", "1m")];
@@ -14,7 +14,7 @@ const VARIABLES: [(&str, &str); 4] =
 const COLUMNS: u64 = 24;
 
 fn dashboard() -> Result<Value> {
-    Ok(serde_json::from_str(&shipped(FILE)?)?)
+    Ok(serde_json::from_str(&shipped(DASHBOARD)?)?)
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> Result<&'a Vec<Value>> {
@@ -87,7 +87,7 @@ fn numbers(answer: &str) -> Result<usize> {
 #[test]
 fn each_query_has_an_answer() -> Result<()> {
     let lab = Lab::new()?;
-    let scene = Scene::new(&lab)?;
+    let scene = Scene::start(&lab, &policy())?;
     let _responder = scene.responder()?;
     let prometheus = Prometheus::start(&lab)?;
     let mut open = queries(&dashboard()?)?;
@@ -102,7 +102,7 @@ fn each_query_has_an_answer() -> Result<()> {
     answered.with_context(|| format!("no number for {open:#?}; the gate wrote:\n{}", scene.gate.log()))?;
 
     let known = scene.metrics()?;
-    let written = shipped(FILE)?;
+    let written = shipped(DASHBOARD)?;
     let unknown: Vec<_> = named(&written).into_iter().filter(|name| !known.contains(*name)).collect();
     ensure!(unknown.is_empty(), "no such metrics: {unknown:?} in {known:?}");
     Ok(())

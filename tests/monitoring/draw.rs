@@ -1,6 +1,6 @@
 //! Panels as SVG, laid out as the dashboard says and in Grafana's manner.
 
-use crate::picture::Series;
+use crate::Series;
 use serde_json::Value;
 use std::{
     fmt::Write as _,

@@ -1,7 +1,9 @@
 //! `docs/dashboard.svg`: the dashboard's panels with what a real Prometheus knows of a real gate. Drawn anew by
-//! `cargo test --release -p gate25-tests --test monitoring -- --ignored`.
+//! `cargo xtask picture`.
 
-use crate::{LIMIT, Scene, dashboard, draw, policy, shipped, until};
+mod draw;
+mod scene;
+
 use anyhow::{Context as _, Result};
 use gate25_tests::{
     lab::{Host, Lab},
@@ -9,6 +11,7 @@ use gate25_tests::{
     prometheus::encoded,
     smtp, workspace,
 };
+use scene::{DASHBOARD, LIMIT, Scene, policy, shipped, until};
 use serde_json::Value;
 use std::{
     fs,
@@ -24,7 +27,7 @@ const VARIABLES: [(&str, &str); 4] =
     [("$instance", ".*"), ("$zone", ".*"), ("$__rate_interval", "20s"), ("$__range", "240s")];
 
 /// One line of a panel: its name, and its points in time and value.
-pub(crate) type Series = (String, Vec<(f64, f64)>);
+type Series = (String, Vec<(f64, f64)>);
 
 /// The answer to a target, over the whole range; of one that is instant, now.
 fn series(prometheus: &Prometheus<'_>, target: &Value, end: u64) -> Result<Vec<Series>> {
@@ -99,17 +102,15 @@ fn traffic(scene: &Scene<'_>, start: Instant) {
     }
 }
 
-#[test]
-#[ignore = "draws docs/dashboard.svg, in four minutes"]
-fn picture() -> Result<()> {
+fn main() -> Result<()> {
     let lab = Lab::new()?;
-    let scene = Scene::with(&lab, &policy_with_exceptions())?;
+    let scene = Scene::start(&lab, &policy_with_exceptions())?;
     let _responder = scene.responder()?;
     let prometheus = Prometheus::start(&lab)?;
     traffic(&scene, Instant::now());
 
     let end = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let dashboard: Value = serde_json::from_str(&shipped(dashboard::FILE)?)?;
+    let dashboard: Value = serde_json::from_str(&shipped(DASHBOARD)?)?;
     let mut panels = Vec::new();
     for panel in dashboard["panels"].as_array().context("no panels")? {
         let mut lines = Vec::new();

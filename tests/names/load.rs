@@ -1,19 +1,17 @@
 //! What a policy's names stand for when it is loaded.
 
 use crate::{PATIENCE, SERVER, allowed, exception, knock, servers, start, start_asking};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use gate25_tests::{
     dns::{Answer, NameServer},
     lab::Lab,
     metrics::sum,
-    policy as file, promtool,
+    policy as file, prometheus,
     smtp::Outcome,
 };
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -42,28 +40,7 @@ fn hosts_of_a_relay_and_an_exception_in_both_families() -> Result<()> {
             ensure!((found - wanted).abs() < 0.5, "{metric} of {name}: {found}, not {wanted}");
         }
     }
-    silent(&gate.scrape()?)
-}
-
-/// promtool has nothing to say.
-fn silent(scrape: &str) -> Result<()> {
-    let promtool = promtool().context("no promtool (cargo xtask setup installs it)")?;
-    let mut child = Command::new(promtool)
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        input.write_all(scrape.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    ensure!(
-        output.status.success() && output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+    prometheus::is_silent(&gate.scrape()?)
 }
 
 /// RFC 5321 section 5.1: the exchangers, or the domain itself where there are none; RFC 7505: nobody where it says so.

@@ -63,12 +63,6 @@ pub fn gate25() -> PathBuf {
     )
 }
 
-/// Prometheus' checker of metrics, as `cargo xtask setup` leaves it or as it is on `PATH`.
-#[must_use]
-pub fn promtool() -> Option<PathBuf> {
-    find("promtool")
-}
-
 /// A program, as `cargo xtask setup` leaves it or as it is on `PATH`.
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

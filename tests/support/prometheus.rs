@@ -1,12 +1,13 @@
 //! A running Prometheus (Debian's, as `cargo xtask setup` leaves it) at the edge of a lab, which scrapes the gate there.
 
 use crate::{http, lab::Lab, process::Process, program, wait, workspace};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::{
     fmt::Write as _,
     fs::{self, File},
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -73,4 +74,16 @@ pub fn encoded(text: &str) -> String {
         let _ = write!(encoded, "%{octet:02x}");
         encoded
     })
+}
+
+/// `promtool check metrics` has nothing to say of a scrape.
+pub fn is_silent(scrape: &str) -> Result<()> {
+    let mut command = Command::new(program("promtool")?);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    child.stdin.take().context("no stdin")?.write_all(scrape.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success() && said.is_empty(), "promtool: {}", String::from_utf8_lossy(&said));
+    Ok(())
 }

@@ -221,7 +221,7 @@ fn the_kernel_says_what_the_host_says() {
     let seen = RefCell::new(<[Seen; 2]>::default());
     let reasons = || Reason::ALL.iter().filter(|reason| **reason != Reason::Rate);
     // Rules come with their policies, so how often the rarest reason is given varies widely: on until it was often enough.
-    for _ in 0..8 {
+    for _ in 0..16 {
         for (unmanaged, cases) in [(Unmanaged::Pass, 60), (Unmanaged::Block, 30)] {
             let bench = RefCell::new(Bench::of(&Policy::default(), clock::now(), unmanaged, true));
             let taken = RefCell::new(BTreeSet::new());

@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod dist;
 mod man;
+mod picture;
 mod setup;
 mod shell;
 mod table;
@@ -38,6 +39,8 @@ enum Verb {
     Dist,
     /// Write man pages and shell completions into a folder
     Man(man::Arguments),
+    /// Draw docs/dashboard.svg anew: what the dashboard shows of a gate that is watched for four minutes
+    Picture,
     /// Formatting, clippy, the build, all tests, the documentation
     Test,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Dist => dist::run(),
         Verb::Man(arguments) => man::run(&arguments),
+        Verb::Picture => picture::run(),
         Verb::Test => test::run(),
     };
     match result {

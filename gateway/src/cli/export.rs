@@ -1,6 +1,6 @@
 //! `gate25 export`.
 
-use super::Cli;
+use super::{Cli, instant};
 use crate::export::{Format, Wanted};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Error};
@@ -20,7 +20,7 @@ pub struct Export {
     #[arg(long, value_enum)]
     pub format: Format,
     /// The instant, in RFC 3339 with an offset [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     pub at: Option<Timestamp>,
     /// Ask no name server: names match nothing
     #[arg(long)]
@@ -52,7 +52,7 @@ fn interface(name: &str) -> Result<String, String> {
     let can_be = |letter: char| letter.is_ascii_graphic() && !"\"/*\\:".contains(letter);
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(can_be) {
         return Err(
-            "is no interface's name; write it as `ip link` shows it, like eth1 or eth1.100".to_owned()
+            "is no interface's name (write it as `ip link` shows it, like eth1 or eth1.100)".to_owned()
         );
     }
     Ok(name.to_owned())

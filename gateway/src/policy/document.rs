@@ -43,6 +43,19 @@ pub enum Texts {
     List(Vec<String>),
 }
 
+impl fmt::Display for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => f.write_str(word),
+            Self::List(list) => match list.as_slice() {
+                [] => f.write_str("[]"),
+                [only] => write!(f, "[{only}]"),
+                [first, ..] => write!(f, "[{first}, ...]"),
+            },
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct WordOrList;
@@ -263,13 +276,13 @@ pub struct Block {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Suspects {
-    /// So many blocked attempts,
+    /// Blocked attempts: so many or more.
     #[schemars(schema_with = "shape::attempts")]
     pub attempts: Option<u64>,
-    /// to so many remotes,
+    /// Different servers that they were headed to: so many or more.
     #[schemars(schema_with = "shape::remotes")]
     pub remotes: Option<u64>,
-    /// within this time, a day at most.
+    /// Within this time, a day at most.
     #[schemars(schema_with = "shape::within")]
     pub within: Option<String>,
 }

@@ -235,27 +235,29 @@ impl Inputs<'_> {
         })
     }
 
-    /// The prefixes in a list file; `None` when it has been refused.
-    pub(super) fn list(&mut self, file: &Path, report: &mut Report) -> Option<Arc<Vec<IpNetwork>>> {
+    /// The prefixes in a list file, `None` when it has been refused; or why it cannot be read, which is for each who
+    /// names it to say.
+    pub(super) fn list(
+        &mut self,
+        file: &Path,
+        report: &mut Report,
+    ) -> Result<Option<Arc<Vec<IpNetwork>>>, Why> {
         if let Some(list) = self.lists.get(file) {
-            return list.clone();
+            return Ok(list.clone());
         }
         self.add(file);
-        let list = match self.slurp(file) {
-            Ok(octets) => {
-                let list = self.read(file, &octets, report);
-                self.listed += list.as_ref().map_or(0, |list| list.len());
-                self.files.insert(place(file), octets);
-                list
-            }
+        let octets = match self.slurp(file) {
+            Ok(octets) => octets,
             Err(unread) => {
                 self.unreadable += usize::from(unread.error.is_some_and(|kind| kind != ErrorKind::NotFound));
-                report.refuse(file, unread.fault);
-                None
+                return Err(unread.fault.why);
             }
         };
+        let list = self.read(file, &octets, report);
+        self.listed += list.as_ref().map_or(0, |list| list.len());
+        self.files.insert(place(file), octets);
         self.lists.insert(file.to_owned(), list.clone());
-        list
+        Ok(list)
     }
 }
 

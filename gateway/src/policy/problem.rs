@@ -250,10 +250,11 @@ pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return None;
     }
     let text = text.to_lowercase();
+    let length = |text: &str| text.chars().count();
     known
         .into_iter()
         .map(|word| (strsim::damerau_levenshtein(&text, &word.to_lowercase()), word))
-        .filter(|(distance, word)| *distance <= word.len().max(text.len()).div_ceil(3))
+        .filter(|(distance, word)| *distance <= length(word).max(length(&text)).div_ceil(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }

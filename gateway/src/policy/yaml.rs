@@ -9,6 +9,7 @@
 
 mod input;
 pub mod reader;
+mod remedy;
 
 use super::problem::{Code, Fault, Position, Why};
 use crate::progress::{Step, note};
@@ -91,7 +92,7 @@ pub fn parse(octets: &[u8]) -> Result<Node, Fault> {
         ahead,
         text,
         weight: 0,
-        depth: 0,
+        open: Vec::new(),
         deepest: 0,
         anchors: HashMap::new(),
     };
@@ -114,7 +115,8 @@ struct Builder<'a> {
     ahead: Rc<Cell<usize>>,
     text: &'a str,
     weight: usize,
-    depth: usize,
+    /// Where the lists and mappings begin that are being read.
+    open: Vec<Position>,
     /// The deepest level within the node being read.
     deepest: usize,
     /// Finished anchors, with the weight and the levels of what they name.
@@ -150,7 +152,12 @@ impl<'a> Builder<'a> {
             "recursion limit exceeded" => "is nested too deep",
             info => info,
         };
-        fault(at, value, cause, "mend the indentation, quotes or brackets here or just above")
+        let is_bracket = |at: &Position| {
+            let line = self.text.lines().nth(at.line - 1);
+            line.and_then(|line| line.chars().nth(at.column - 1)).is_some_and(|c| matches!(c, '[' | '{'))
+        };
+        let remedy = remedy::of(cause, self.open.last().copied().filter(is_bracket));
+        fault(at, value, cause, &remedy)
     }
 
     /// The one document of a file.
@@ -186,7 +193,7 @@ impl<'a> Builder<'a> {
     /// The node that `event` begins.
     fn node(&mut self, event: Event<'a>, at: Position) -> Result<Node, Fault> {
         let (before, deepest) = (self.weight, self.deepest);
-        self.deepest = self.depth;
+        self.deepest = self.open.len();
         let (kind, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 untagged(tag.as_ref(), at)?;
@@ -215,7 +222,7 @@ impl<'a> Builder<'a> {
         let node = Node { at, kind };
         if anchor > 0 {
             self.weigh(NODE_WEIGHT, at)?;
-            let size = (self.weight - before, self.deepest - self.depth);
+            let size = (self.weight - before, self.deepest - self.open.len());
             self.anchors.insert(anchor, (node.clone(), size.0, size.1));
         }
         self.deepest = self.deepest.max(deepest);
@@ -226,9 +233,9 @@ impl<'a> Builder<'a> {
     fn nested(&mut self, at: Position, read: fn(&mut Self) -> Result<Kind, Fault>) -> Result<Kind, Fault> {
         self.deepen(1, at)?;
         self.weigh(NODE_WEIGHT, at)?;
-        self.depth += 1;
+        self.open.push(at);
         let kind = read(self);
-        self.depth -= 1;
+        self.open.pop();
         kind
     }
 
@@ -262,8 +269,8 @@ impl<'a> Builder<'a> {
     }
 
     fn deepen(&mut self, levels: usize, at: Position) -> Result<(), Fault> {
-        self.deepest = self.deepest.max(self.depth + levels);
-        if self.depth + levels <= MAX_DEPTH {
+        self.deepest = self.deepest.max(self.open.len() + levels);
+        if self.open.len() + levels <= MAX_DEPTH {
             return Ok(());
         }
         let value = format!("{MAX_DEPTH} levels");

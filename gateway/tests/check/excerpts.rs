@@ -81,6 +81,11 @@ fn no_line_where_there_is_none() {
         missing.err,
         "none:1:1: file: FOLDER/none: does not exist (check the path)\n".replace("FOLDER/", "")
     );
+    // The last message counts those that are not shown.
+    let many = "version: 1\nzones:\n".to_owned() + &"- {id: 7, subscribers: [203.0.113.0/24]}\n".repeat(101);
+    let err = Case::new(&many).check(Format::Text).err;
+    let last: Vec<&str> = err.lines().rev().take(2).collect();
+    assert!(last[0].starts_with("p.yaml:1:1: policy: ") && last[1].starts_with("p.yaml:"), "{last:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The line that a problem is about, with carets under the value, out of the octets that were judged.
 
 use crate::policy::kept::place;
-use crate::policy::problem::hides;
+use crate::policy::problem::{Code, hides};
 use crate::policy::{Kept, Problem};
 use std::collections::HashMap;
 use std::fmt;
@@ -54,6 +54,9 @@ impl<'a> Excerpts<'a> {
 
     /// The line of a problem; `None` where it is about no line.
     pub(super) fn about(&mut self, problem: &Problem) -> Option<Excerpt> {
+        if problem.code == Code::Unshown {
+            return None;
+        }
         let file = place(&problem.file);
         let octets = self.kept.files.get(&file)?;
         let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);

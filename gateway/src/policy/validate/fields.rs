@@ -181,7 +181,13 @@ fn file_list(
         return Arc::default();
     }
     let path = check.source.path.parent().unwrap_or(Path::new("")).join(file);
-    let list = inputs.list(&path, check.report);
+    let list = inputs.list(&path, check.report).unwrap_or_else(|mut why| {
+        if path != Path::new(file) {
+            why.remedy = format!("{}; it stands for {}", why.remedy, path.display());
+        }
+        check.problem(place, file, why);
+        None
+    });
     if list.as_ref().is_some_and(|list| list.is_empty()) {
         check.problem(place, file, Why::new("lists no prefix", role.if_empty));
     }

@@ -42,11 +42,11 @@ pub(super) fn of_exception(
     before: &mut usize,
 ) -> Names {
     if matches!(&written.destinations, Some(Texts::Word(word)) if word == "any") {
-        for (key, _) in
-            [("names", &written.names), ("mx", &written.mx)].iter().filter(|(_, texts)| texts.is_some())
-        {
-            let why = Why::new("adds nothing to any", "keep one of the two");
-            check.problem(&format!("{place}.{key}"), "(given)", why);
+        for (key, texts) in [("names", &written.names), ("mx", &written.mx)] {
+            if let Some(texts) = texts {
+                let why = Why::new("adds nothing to any", "keep one of the two");
+                check.problem(&format!("{place}.{key}"), &texts.to_string(), why);
+            }
         }
     }
     let written = Written {

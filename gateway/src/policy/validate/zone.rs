@@ -129,7 +129,9 @@ fn subscribers<'a>(
                 let remedy = format!("keep one; the other is at {}", source.whereabouts(there));
                 match zones.get(*zone) {
                     Some(zone) => {
-                        let cause = format!("is a prefix of zone {} already", zone.id);
+                        let whose =
+                            if zone.id.is_empty() { "another zone" } else { &format!("zone {}", zone.id) };
+                        let cause = format!("is a prefix of {whose} already");
                         check.problem(&here, &prefix.to_string(), Why::new(cause, remedy));
                     }
                     None => {

@@ -179,8 +179,11 @@ fn show(node: &Node) -> String {
     match &node.kind {
         Kind::Scalar { text, plain: true } if text.is_empty() => "(nothing)".into(),
         Kind::Scalar { text, .. } => text.to_string(),
-        Kind::List(items) if items.is_empty() => "[]".into(),
-        Kind::List(items) => items.first().map_or(String::new(), |first| format!("[{}, ...]", show(first))),
+        Kind::List(items) => match &**items {
+            [] => "[]".into(),
+            [only] => format!("[{}]", show(only)),
+            [first, ..] => format!("[{}, ...]", show(first)),
+        },
         Kind::Map(entries) => {
             let keys: Vec<&str> = entries.iter().take(9).map(|entry| &*entry.key).collect();
             format!("{{{}}}", keys.join(", "))

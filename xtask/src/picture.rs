@@ -1,0 +1,14 @@
+//! `cargo xtask picture`: what the dashboard shows, drawn of a real Prometheus that scrapes a real gate.
+
+use crate::{
+    setup,
+    shell::{cargo, run as shell},
+};
+use anyhow::Result;
+
+/// Builds the command, and the program that draws; runs that.
+pub(crate) fn run() -> Result<()> {
+    setup::run(setup::For::Tests)?;
+    shell(&mut cargo("build --locked --release --package gate25"))?;
+    shell(&mut cargo("bench --quiet --locked --package gate25-tests --bench picture"))
+}
