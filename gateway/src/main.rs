@@ -14,6 +14,7 @@ use gate25::names;
 use gate25::policy::compile::Clock;
 use gate25::policy::{self, Loaded, Policy, Problem, Refused, schema};
 use gate25::preflight;
+use gate25::privilege;
 use gate25::progress::Progress;
 use gate25::reference::{markdown, text};
 use gate25_common::verdict::EventKind;
@@ -84,6 +85,8 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
             out.write_all(export.text.as_bytes())?;
         }
         Command::Preflight { node, json } => {
+            // With the powers that `run` would have, who gives up some first.
+            privilege::prepare();
             let report = preflight::look(&node.config()?);
             print(&report, json, &mut out)?;
             if report.fails() {

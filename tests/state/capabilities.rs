@@ -119,5 +119,8 @@ fn a_policy_of_somebody_else_must_be_readable() -> Result<()> {
     let ended = crate::gate25(&lab, &["run", "--config", text(&config)])?;
     println!("{}", ended.last_line());
     ensure!(ended.code == Some(1) && ended.last_line().contains("may not be read ("), "{ended:?}");
+    let ended = crate::gate25(&lab, &["preflight", "--config", text(&config)])?;
+    let told = ended.stdout.lines().any(|line| line.starts_with("fail") && line.contains(text(&file)));
+    ensure!(ended.code == Some(1) && told, "foretold otherwise: {ended:?}");
     Ok(())
 }
