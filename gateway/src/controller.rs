@@ -91,7 +91,7 @@ pub struct Controller {
     slots: Slots,
     attachments: Vec<Attachment>,
     /// The maps of their programs.
-    held: Vec<Held>,
+    held: Held,
     /// Of the first interfaces, or of none.
     return_paths: Vec<ReturnPath>,
     /// The policy in force needs them.

@@ -1,7 +1,6 @@
 //! Attachments are looked at, and made again: an interface went and came back, or somebody took the program off.
 
 use super::Controller;
-use crate::datapath::adopt::Held;
 use crate::datapath::attach::{Attachment, State};
 use crate::datapath::fault::Fault;
 use crate::datapath::lock::Lock;
@@ -156,11 +155,10 @@ impl Controller {
         for attachment in self.attachments.iter().filter(|attachment| attachment.is_alive()) {
             attachment.keep_program_pinned(&pins);
         }
-        let runs = |held: &&Held| {
-            let attachment = self.attachments.iter().find(|attachment| attachment.name() == held.interface());
-            attachment.is_some_and(Attachment::is_alive) || pins.return_link(held.interface()).exists()
-        };
-        self.held.iter().filter(runs).for_each(|held| held.mend(&pins));
+        self.held.mend(&pins, |name| {
+            let attachment = self.attachments.iter().find(|attachment| attachment.name() == name);
+            attachment.is_some_and(Attachment::is_alive) || pins.return_link(name).exists()
+        });
         if is_alive {
             self.slots.keep_pinned();
             self.tallies.keep_pinned(&pins);

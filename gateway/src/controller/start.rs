@@ -97,7 +97,7 @@ impl Controller {
             store: Store::pinned(pins)?,
             slots,
             attachments: Vec::new(),
-            held: Vec::new(),
+            held: Held::default(),
             return_paths: Vec::new(),
             needs_return: false,
             may_have_return: true,
@@ -162,8 +162,8 @@ impl Controller {
     fn settle(&mut self, pins: &Pins) {
         self.attachments.iter_mut().for_each(Attachment::settle);
         self.return_paths.iter_mut().for_each(ReturnPath::settle);
-        self.held =
-            self.config.interfaces.iter().map(|interface| Held::pinned(pins, &interface.name)).collect();
+        let names = self.config.interfaces.iter().map(|interface| interface.name.as_str());
+        self.held = Held::pinned(pins, names);
         adopt::retire(pins);
         self.events.count_in(self.tallies.clone());
         let mut status = self.status.lock();

@@ -223,34 +223,35 @@ fn run(pin: &Path, program: &OwnedFd) -> Option<Running> {
     Some(Running { interface: pins::decode(pin), maps: maps.into_iter().collect(), names })
 }
 
-/// The maps of an interface's programs, held: who may not ask the kernel for them by number could not pin them again
-/// otherwise.
+/// The maps of programs that run, held: who may not ask the kernel for them by number could not pin them again otherwise.
+#[derive(Debug, Default)]
+pub struct Held(Vec<Map>);
+
+/// A map, and where it is pinned.
 #[derive(Debug)]
-pub struct Held {
-    interface: String,
-    maps: Vec<(PathBuf, OwnedFd)>,
+struct Map {
+    /// Whose it is, unless all share it.
+    interface: Option<String>,
+    at: PathBuf,
+    map: OwnedFd,
 }
 
 impl Held {
-    /// Those that are pinned.
+    /// Those that are pinned for these interfaces.
     #[must_use]
-    pub fn pinned(pins: &Pins, name: &str) -> Self {
-        let shared = SHARED.iter().map(|map| pins.tables().join(map));
-        let own = OWN.iter().map(|map| pins.interface(name).join(map));
-        let held = |at: PathBuf| Some((sys::open(&at).ok()?, at));
-        let maps = shared.chain(own).filter_map(held).map(|(map, at)| (at, map)).collect();
-        Self { interface: name.to_owned(), maps }
+    pub fn pinned<'a>(pins: &Pins, names: impl Iterator<Item = &'a str>) -> Self {
+        let shared = SHARED.iter().map(|map| (None, pins.tables().join(map)));
+        let own = names
+            .flat_map(|name| OWN.iter().map(|map| (Some(name.to_owned()), pins.interface(name).join(map))));
+        let held = |(interface, at): (_, PathBuf)| Some(Map { interface, map: sys::open(&at).ok()?, at });
+        Self(shared.chain(own).filter_map(held).collect())
     }
 
-    /// The interface.
-    #[must_use]
-    pub fn interface(&self) -> &str {
-        &self.interface
-    }
-
-    /// Pins again what somebody removed from under a controller that runs.
-    pub fn mend(&self, pins: &Pins) {
-        for (at, map) in self.maps.iter().filter(|(at, _)| !at.exists()) {
+    /// Pins again what somebody removed from under a controller and the programs of those interfaces that run.
+    pub fn mend(&self, pins: &Pins, runs: impl Fn(&str) -> bool) {
+        let any_runs = self.0.iter().filter_map(|map| map.interface.as_deref()).any(&runs);
+        let gone = |map: &&Map| map.interface.as_deref().map_or(any_runs, &runs) && !map.at.exists();
+        for Map { at, map, .. } in self.0.iter().filter(gone) {
             let has_folder = at.parent().is_some_and(|folder| pins.make(folder).is_ok());
             if has_folder && sys::pin(map.as_fd(), at).is_ok() {
                 warn!("{}: was gone; the running program's own is pinned there again", at.display());
