@@ -105,7 +105,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
                 out.flush()?;
             }
             if !outcome.is_in_force {
-                outcome.problems.iter().for_each(|problem| say(problem));
+                outcome.problems.iter().for_each(say);
                 return Ok(ExitCode::FAILURE);
             }
         }
