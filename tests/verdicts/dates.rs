@@ -163,8 +163,17 @@ fn a_clock_set_back_opens_nothing() {
 #[test]
 fn the_program_ends_it_by_the_boot_clock() {
     let mut bench = Bench::of(&policies::load(&policy("")), clock::now(), Unmanaged::Pass, true);
-    // The program is loaded; long enough for another policy, also on a busy machine.
-    let (now, life) = (clock::now(), Duration::from_secs(2));
+    // The program is loaded, so two seconds are enough for another policy; but a very busy machine gets more.
+    let held = [2, 8, 32]
+        .into_iter()
+        .map(|life| ends(&mut bench, Duration::from_secs(life)))
+        .find(|passed| *passed > 5);
+    assert!(held.is_some(), "it never held long enough to be seen");
+}
+
+/// Installs an exception with so long to live, and looks on until it has ended: how often it was seen to hold.
+fn ends(bench: &mut Bench, life: Duration) -> u32 {
+    let now = clock::now();
     let until = now.wall + life;
     let text =
         policy(&format!(r#"exceptions: [{{id: e, destinations: ["198.51.100.0/24"], until: "{until}"}}]"#));
@@ -188,5 +197,5 @@ fn the_program_ends_it_by_the_boot_clock() {
         }
         sleep(Duration::from_micros(100));
     }
-    assert!(passed > 5, "it held only {passed} times");
+    passed
 }
