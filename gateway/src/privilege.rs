@@ -1,7 +1,7 @@
 //! Capabilities, given up as soon as nothing needs them any more. Threads have their own; each gives up its own.
 //!
-//! A controller that follows its policy needs those of [`KEPT`]: it makes maps, loads the program of the way back, attaches
-//! to interfaces that return. A start may use some more ([`STARTING`]) if it has them. Whoever talks to strangers (metrics,
+//! A controller that follows its policy needs those of `KEPT`: it makes maps, loads the program of the way back, attaches
+//! to interfaces that return. A start may use some more (`STARTING`) if it has them. Whoever talks to strangers (metrics,
 //! the control socket, name servers, probes) needs none.
 
 use rustix::thread::{

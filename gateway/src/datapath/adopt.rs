@@ -233,7 +233,7 @@ struct Map {
     /// Whose it is, unless all share it.
     interface: Option<String>,
     at: PathBuf,
-    map: OwnedFd,
+    open: OwnedFd,
 }
 
 impl Held {
@@ -243,7 +243,7 @@ impl Held {
         let shared = SHARED.iter().map(|map| (None, pins.tables().join(map)));
         let own = names
             .flat_map(|name| OWN.iter().map(|map| (Some(name.to_owned()), pins.interface(name).join(map))));
-        let held = |(interface, at): (_, PathBuf)| Some(Map { interface, map: sys::open(&at).ok()?, at });
+        let held = |(interface, at): (_, PathBuf)| Some(Map { interface, open: sys::open(&at).ok()?, at });
         Self(shared.chain(own).filter_map(held).collect())
     }
 
@@ -251,9 +251,9 @@ impl Held {
     pub fn mend(&self, pins: &Pins, runs: impl Fn(&str) -> bool) {
         let any_runs = self.0.iter().filter_map(|map| map.interface.as_deref()).any(&runs);
         let gone = |map: &&Map| map.interface.as_deref().map_or(any_runs, &runs) && !map.at.exists();
-        for Map { at, map, .. } in self.0.iter().filter(gone) {
+        for Map { at, open, .. } in self.0.iter().filter(gone) {
             let has_folder = at.parent().is_some_and(|folder| pins.make(folder).is_ok());
-            if has_folder && sys::pin(map.as_fd(), at).is_ok() {
+            if has_folder && sys::pin(open.as_fd(), at).is_ok() {
                 warn!("{}: was gone; the running program's own is pinned there again", at.display());
             }
         }
