@@ -55,7 +55,7 @@ fn is_served() {
     let west = "zone west: no mail is sent from here directly; it goes through smtp.west.example.net port 587, see \
                 https://example.net/port25?a=$1&b=$";
     let inner = "zone inner: no mail is sent from here directly";
-    let test = "test entry (RFC 5782)";
+    let entry = "test entry (RFC 5782)";
     let listed = [
         ("203.0.113.0", west),
         ("203.0.113.39", west),
@@ -71,8 +71,8 @@ fn is_served() {
         ("2001:db8:13f:ffff:ffff:ffff:ffff:ffff", west),
         ("2001:db8:141::", west),
         ("2001:db8:17f:ffff::1", west),
-        ("127.0.0.2", test),
-        ("::ffff:127.0.0.2", test),
+        ("127.0.0.2", entry),
+        ("::ffff:127.0.0.2", entry),
     ];
     let said = fs::read_to_string(list.log()).expect("what rbldnsd said");
     assert!(!said.contains("invalid") && !said.contains("list("), "{said}");

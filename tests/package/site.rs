@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// For each step of a mail.
 const LIMIT: Duration = Duration::from_secs(15);
 
