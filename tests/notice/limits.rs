@@ -78,7 +78,7 @@ fn addresses_come_and_go_and_connections_stay() -> Result<()> {
     client.reply()?;
     let (holder, second) = taken()?;
     drop(holder);
-    ensure!(responder.listen(&BTreeSet::from([second])).is_empty());
+    listens(&mut responder, &[second])?;
     ensure!(responder.addresses().eq([second]));
     ensure!(Client::to(second)?.reply().is_ok());
     let gone = wait::until(SOON, || Client::to(first).is_err().then_some(()));
@@ -104,9 +104,20 @@ fn addresses_come_and_go_and_connections_stay() -> Result<()> {
         "{body}"
     );
     drop(holder);
-    ensure!(responder.listen(&BTreeSet::from([second, busy])).is_empty());
+    listens(&mut responder, &[second, busy])?;
     ensure!(http::get(pages, "/healthz")?.0 == 200 && Client::to(busy)?.reply().is_ok());
     Ok(())
+}
+
+/// Awaits that it listens there: a child that another test starts has our descriptors until it is another program.
+fn listens(responder: &mut Responder, addresses: &[SocketAddr]) -> Result<()> {
+    let wanted: BTreeSet<_> = addresses.iter().copied().collect();
+    let mut faults = Vec::new();
+    let listens = wait::until(SOON, || {
+        faults = responder.listen(&wanted);
+        faults.is_empty().then_some(())
+    });
+    listens.with_context(|| format!("{faults:?}"))
 }
 
 /// The controller's probe finds it, and takes its leave; once nobody listens, it hears of that.
