@@ -206,13 +206,14 @@ fn files_that_are_not_as_they_should_be() -> Result<()> {
     says(&rows_of_state, ["warn", &what, &found, "writable", "name another folder"])?;
 
     // Where root may write, as the kernel tells, and nobody can make a file.
+    let pins = format!("{folder}/bpf");
     let nowhere = config
-        .replace(&format!("state: {folder}/state"), "state: /proc/x")
-        .replace(&format!("control: {folder}/control.sock"), "control: /proc/y/control.sock");
+        .replace(&format!("state: {folder}/state"), &format!("state: {pins}/x"))
+        .replace(&format!("control: {folder}/control.sock"), &format!("control: {pins}/y/control.sock"));
     let rows_of_nowhere = rows(&lab, &nowhere)?;
-    for what in ["control /proc/y/control.sock", "state /proc/x"] {
-        let row = ["warn", what, "/proc is no place for files", "writable", "name another folder"];
-        says(&rows_of_nowhere, row)?;
+    let found = format!("{pins} is no place for files");
+    for what in [format!("control {pins}/y/control.sock"), format!("state {pins}/x")] {
+        says(&rows_of_nowhere, ["warn", &what, &found, "writable", "name another folder"])?;
     }
     ensure!(!lab.folder().join("state").exists() && amiss(&rows(&lab, &config)?).is_empty());
 
