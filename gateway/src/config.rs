@@ -207,8 +207,13 @@ impl Unusable {
 /// Reads a configuration file.
 pub fn read(file: &Path) -> Result<Config, Unusable> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Unusable::new(&shown, error, "--config names a YAML file, as deploy/gate25.yaml"))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Unusable::new(
+            &shown,
+            error,
+            "--config names a YAML file; /usr/share/doc/gate25/deploy/gate25.yaml is one to begin with",
+        )
+    })?;
     let config: Config = serde_yaml::from_str(&text).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
         let remedy = "keys: policy, interfaces, enforce, listen, control, pin, state, events";

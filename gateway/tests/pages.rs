@@ -110,6 +110,7 @@ fn every_command_has_a_man_page_that_renders() {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && warned.is_empty(), "{page}: {warned}");
         assert!(shown.contains("NAME") && shown.contains("SEE ALSO"), "{page}: {shown}");
+        assert!(!shown.contains("policy(8)"), "{page}: names a page that there is not: {shown}");
         if page != "gate25.8" && page != "gate25-policy.5" {
             assert!(shown.contains("gate25 "), "{page}: no example: {shown}");
         }

@@ -32,6 +32,7 @@ fn is_installed_upgraded_under_traffic_booted_and_purged() -> Result<()> {
         ensure!(active.stdout.trim() == "inactive", "{unit}: {active:?}");
     }
     holds_together(&machine)?;
+    machine.ok("gate25 preflight --config /etc/gate25/gate25.yaml")?;
 
     machine.ok("systemctl enable --now gate25")?;
     ensure!(is_open(&lab)?, "the policy as installed stops mail");
@@ -144,21 +145,49 @@ fn what_goes_wrong_changes_nothing() -> Result<()> {
         Ok(())
     })?;
 
-    let refused = machine.run("apt-get remove --quiet=2 --yes gate25")?;
-    ensure!(refused.code == Some(100), "{refused:?}");
-    ensure!((refused.stdout.clone() + &refused.stderr).contains("interfacez"), "{refused:?}");
-    ensure!(!is_open(&lab)?, "a removal that failed has opened it");
-    machine.ok("dpkg --verify gate25 && test -x /usr/bin/gate25")?;
-
     change(&config, "interfacez:", "interfaces:")?;
     let active = || (machine.run("systemctl is-active gate25").ok()?.stdout.trim() == "active").then_some(());
     wait::until(SOON, active).with_context(|| machine.journal("gate25").unwrap_or_default())?;
     ensure!(!is_open(&lab)?, "open");
-    machine.ok("apt-get remove --quiet=2 --yes gate25")?;
-    ensure!(is_open(&lab)?, "still enforced");
-    ensure!(config.exists(), "a removal takes the configuration along");
-    machine.ok(&format!("apt-get install --quiet=2 --yes {next}"))?;
+
+    // What it cannot end: another program than gate25's in the place of a pin.
+    let link = "/sys/fs/bpf/gate25/links/eth1";
+    machine.ok(&format!("mkdir -p /sys/fs/bpf/aside && mv {link} /sys/fs/bpf/aside/eth1"))?;
+    let refused = machine.run("apt-get remove --quiet=2 --yes gate25")?;
+    ensure!(refused.code == Some(100), "{refused:?}");
+    let said = refused.stdout.clone() + &refused.stderr;
+    ensure!(said.contains("an interface still has the program"), "{said}");
+    ensure!(!is_open(&lab)?, "a removal that failed has opened it");
+    machine.ok("dpkg --verify gate25 && test -x /usr/bin/gate25")?;
     Ok(())
+}
+
+/// A removal ends what is enforced, by whichever configuration: it may have changed, or be gone.
+#[test]
+fn a_removal_ends_it_whatever_the_configuration_says() -> Result<()> {
+    let lab = Lab::new()?;
+    let root = Machine::install(&lab)?;
+    let _sinks = sinks(&lab)?;
+    let machine = running(&lab, &root, "gate25")?;
+    let config = root.join("etc/gate25/gate25.yaml");
+    change(&config, "pin: /sys/fs/bpf/gate25", "pin: /sys/fs/bpf/other")?;
+    // A controller that is about to start must not come between.
+    machine.ok("systemctl kill --signal=KILL gate25")?;
+    let left = "find /sys/fs/bpf -mindepth 1 -not -name '*.debug'";
+    let removed = |what: &str| {
+        ensure!(machine.ok(left)?.is_empty(), "{what}: {}", machine.ok(left)?);
+        ensure!(xdp::on(&lab.edge, INTERFACE)?.is_none() && is_open(&lab)?, "{what}: still enforced");
+        anyhow::Ok(())
+    };
+    machine.ok("apt-get remove --quiet=2 --yes gate25")?;
+    removed("another pin")?;
+    ensure!(config.exists(), "a removal takes the configuration along");
+
+    change(&config, "pin: /sys/fs/bpf/other", "pin: /sys/fs/bpf/gate25")?;
+    machine.ok("apt-get install --quiet=2 --yes /root/gate25.deb && systemctl start gate25")?;
+    ensure!(!is_open(&lab)?, "not enforced: {}", machine.journal("gate25")?);
+    machine.ok("rm -r /etc/gate25 && apt-get purge --quiet=2 --yes gate25")?;
+    removed("no configuration")
 }
 
 /// Where no systemd runs, as in the making of an image.

@@ -46,7 +46,11 @@ fn page(mut command: Command) -> io::Result<Vec<u8>> {
     synopsis.to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     if has_verbs {
-        man.render_subcommands_section(&mut page)?;
+        let mut verbs = Vec::new();
+        man.render_subcommands_section(&mut verbs)?;
+        // The page that is of no command is in another section.
+        let verbs = String::from_utf8_lossy(&verbs);
+        page.extend(verbs.replace("gate25\\-policy(8)", "gate25\\-policy(5)").bytes());
     }
     man.render_options_section(&mut page)?;
     let mut rest = Roff::new();
