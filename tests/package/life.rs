@@ -108,6 +108,13 @@ fn holds_together(machine: &Machine<'_>) -> Result<()> {
         conffiles == BTreeSet::from(["/etc/gate25/gate25.yaml", "/etc/gate25/policies/policy.yaml"]),
         "{conffiles:?}"
     );
+    // Whoever built it is nobody's business.
+    let builder = gate25_tests::workspace();
+    let named = machine.run(&format!(
+        "grep --count --fixed-strings -e {}/ -e /.cargo/ /usr/bin/gate25",
+        builder.display()
+    ))?;
+    ensure!(named.stdout.trim() == "0", "names paths of {}: {named:?}", builder.display());
     machine.ok("dpkg --verify gate25").map(drop)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     setup,
-    shell::{cargo, run as shell, workspace},
+    shell::{cargo, release, run as shell, workspace},
     toolchain::{self, TARGET},
 };
 use anyhow::Result;
@@ -46,7 +46,7 @@ impl Arguments {
 /// Builds the command, the programs to measure with, and the benchmark; runs that.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::run(setup::For::Bench)?;
-    shell(&mut cargo("build --locked --release --package gate25"))?;
+    shell(&mut release("build"))?;
     let target = workspace().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
     let programs = programs(target.join("bench"))?;
     shell(

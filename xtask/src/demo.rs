@@ -6,7 +6,7 @@ mod rows;
 
 use crate::{
     setup,
-    shell::{self, cargo, workspace},
+    shell::{self, release, workspace},
     table::table,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -46,7 +46,7 @@ const SHOWN: [&str; 5] = [
 pub(crate) fn run() -> Result<()> {
     setup::run(setup::For::Demo)?;
     if env::var_os("GATE25_BIN").is_none() {
-        shell::run(&mut cargo("build --locked --release --package gate25"))?;
+        shell::run(&mut release("build"))?;
     }
     let start = Instant::now();
     let lab = Lab::new()?;

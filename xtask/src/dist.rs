@@ -2,7 +2,7 @@
 
 use crate::{
     man, setup,
-    shell::{cargo, run as shell, workspace},
+    shell::{release, run as shell, workspace},
 };
 use anyhow::{Context as _, Result};
 use std::{env, fs, path::PathBuf, process::Command};
@@ -10,7 +10,7 @@ use std::{env, fs, path::PathBuf, process::Command};
 /// Builds everything that belongs in it, and the package; says where it is.
 pub(crate) fn run() -> Result<()> {
     setup::run(setup::For::Dist)?;
-    shell(&mut cargo("build --locked --release --package gate25"))?;
+    shell(&mut release("build"))?;
     build()
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask man`: man pages and completions, by the command that they are of.
 
-use crate::shell::{cargo, run as shell};
+use crate::shell::{release, run as shell};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -18,5 +18,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// `man/*.8`, `man/gate25-policy.5`, `completions/{gate25.bash,_gate25,gate25.fish}` below `folder`.
 pub(crate) fn write(folder: &Path) -> Result<()> {
-    shell(cargo("run --locked --release --package gate25 -- pages").arg(folder))
+    shell(release("run").args(["--", "pages"]).arg(folder))
 }

@@ -2,13 +2,13 @@
 
 use crate::{
     setup,
-    shell::{cargo, run as shell},
+    shell::{cargo, release, run as shell},
 };
 use anyhow::Result;
 
 /// Builds the command, and the program that draws; runs that.
 pub(crate) fn run() -> Result<()> {
     setup::run(setup::For::Tests)?;
-    shell(&mut cargo("build --locked --release --package gate25"))?;
+    shell(&mut release("build"))?;
     shell(&mut cargo("bench --quiet --locked --package gate25-tests --bench picture"))
 }

@@ -16,6 +16,17 @@ pub(crate) fn cargo(arguments: &str) -> Command {
     command
 }
 
+/// [`cargo`] for the release build of gate25, in whose messages and symbols are no paths of this machine.
+pub(crate) fn release(verb: &str) -> Command {
+    let mut command = cargo(&format!("{verb} --locked --release --package gate25"));
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    if let Some(home) = home.or_else(|| Some(env::home_dir()?.join(".cargo"))) {
+        let flag = format!("--remap-path-prefix={}=cargo", home.display());
+        command.args(["--config", &format!("build.rustflags=[{flag:?}]")]);
+    }
+    command
+}
+
 /// Runs the command with its output in sight; an error when it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line(command);

@@ -2,7 +2,7 @@
 
 use crate::{
     dist, setup,
-    shell::{cargo, run as shell},
+    shell::{cargo, release, run as shell},
     table::table,
 };
 use anyhow::{Result, ensure};
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
                 "clippy --locked --workspace --exclude gate25-ebpf --all-targets -- --deny warnings",
             ))
         }),
-        ("build", &|| shell(&mut cargo("build --locked --release --package gate25"))),
+        ("build", &|| shell(&mut release("build"))),
         ("package", &dist::build),
         ("tests", &|| shell(&mut cargo("test --locked --workspace --exclude gate25-ebpf"))),
         ("documentation", &|| {

@@ -110,6 +110,16 @@ impl Toolchain {
         let mut flags = OsString::from("-C\x1f");
         flags.push(linker);
         flags.push("\x1f-C\x1fdebuginfo=2\x1f-C\x1flink-arg=--btf");
+        // The kernel shows source lines (`bpftool prog dump`): of this repository, not of this machine.
+        let home =
+            env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+        for (path, shown) in [(Some(workspace), "=."), (home.as_deref(), "=cargo")] {
+            if let Some(path) = path {
+                flags.push("\x1f--remap-path-prefix=");
+                flags.push(path);
+                flags.push(shown);
+            }
+        }
 
         let mut command = clean(&self.compiler.cargo);
         command
