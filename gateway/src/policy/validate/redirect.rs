@@ -148,30 +148,20 @@ pub(super) fn advise(sources: &[Source], policy: &Policy, report: &mut Report) {
         for endpoint in [false, true].into_iter().filter_map(|ipv6| to.of(ipv6)) {
             let value = endpoint.to_string();
             let around = owners.around(endpoint.ip());
+            let remedy = "use a host on the other side of the gateway";
+            let mut advise = |cause: &str| check.advise(Code::Redirection, &at, &value, cause, remedy);
             if let Some((prefix, _)) = around.iter().find(|(_, owner)| *owner == index) {
                 let cause = format!(
                     "is inside the zone's own {prefix}, so its answers would not cross the interface again, or would loop"
                 );
-                check.advise(
-                    Code::Redirection,
-                    &at,
-                    &value,
-                    &cause,
-                    "use a host on the other side of the gateway",
-                );
+                advise(&cause);
             }
             if let Some((_, other)) = around.iter().find(|(_, owner)| *owner != index) {
                 let cause = format!(
                     "is a subscriber of zone {}, so its answers may not cross the interface again",
                     policy.zones[*other].id
                 );
-                check.advise(
-                    Code::Redirection,
-                    &at,
-                    &value,
-                    &cause,
-                    "use a host on the other side of the gateway",
-                );
+                advise(&cause);
             }
             let serves = |relay: &Relay| {
                 let lists = |prefix: &IpNetwork| prefix.contains(endpoint.ip());
